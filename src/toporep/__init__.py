@@ -1,0 +1,3 @@
+"""TopoRep: topographic neural networks, reproduced figure by figure."""
+
+__version__ = "0.1.0"
