@@ -1,0 +1,85 @@
+"""The catalog: the name of every figure that can be asked for."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toporep.config import did_you_mean, read_yaml, schema_problems
+from toporep.errors import TopoRepError
+
+
+def load_catalog(
+    path: str | os.PathLike, papers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Read the catalog and keep the figures of the given papers.
+
+    Args:
+        path: `config/catalog.yaml`; its schema lies beside it in `schemas/catalog.yaml`.
+        papers: `Config.papers`.
+
+    Returns:
+        paper → figure → {title, caption, analyses (list of names, maybe empty), maps (bool)}.
+
+    Raises:
+        TopoRepError: The file is not valid, or a figure draws an analysis that its paper does not have.
+    """
+    content = read_yaml(path)
+    problems = schema_problems(content, Path(path).parent / "schemas" / "catalog.yaml")
+    lines = [f"{'.'.join(map(str, problem.path))}: {problem.text}" for problem in problems]
+    catalog = {}
+    if not lines:
+        catalog = {paper: _with_defaults(content.get(paper, {})) for paper in papers}
+        lines = [line for paper in papers for line in _figure_lines(paper, catalog[paper], papers[paper])]
+    if lines:
+        raise TopoRepError("\n".join(f"{path}: {line}" for line in lines))
+    return catalog
+
+
+def resolve(name: str, catalog: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+    """Find a figure by its name, `fig6_colocalization`, or with its paper, `truong2025/fig6_colocalization`.
+
+    Returns:
+        (paper, figure).
+
+    Raises:
+        TopoRepError: No figure has this name, or those of several papers do; the message lists the near ones.
+    """
+    found = [(paper, figure) for paper, figures in catalog.items() for figure in figures]
+    matches = [(paper, figure) for paper, figure in found if name in (figure, f"{paper}/{figure}")]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        choices = ", ".join(f"{paper}/{figure}" for paper, figure in matches)
+        raise TopoRepError(f"figure {name!r} is in several papers; write one of: {choices}")
+    near = _near(name, found)
+    choices = (
+        f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(f'{p}/{f}' for p, f in found) or 'none'}"
+    )
+    raise TopoRepError(f"unknown figure {name!r}; {choices}")
+
+
+def _with_defaults(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {"analyses": [], "maps": False, **figure} for name, figure in figures.items()}
+
+
+def _figure_lines(paper: str, figures: Mapping[str, Any], paper_config: Mapping[str, Any]) -> list[str]:
+    analyses, lines = paper_config["analyses"], []
+    for name, figure in figures.items():
+        for analysis in figure["analyses"]:
+            if analysis not in analyses:
+                hint = did_you_mean(analysis, analyses)
+                lines.append(f"{paper}.{name}.analyses: unknown analysis {analysis!r}{hint}")
+        if not figure["analyses"] and not figure["maps"]:
+            lines.append(f"{paper}.{name}: draws nothing; give `analyses`, or `maps: true`")
+    return lines
+
+
+def _near(name: str, found: list[tuple[str, str]]) -> list[str]:
+    """Names that begin with or contain `name`, then those spelt like it; with the paper where `name` has one."""
+    names = list(dict.fromkeys(f"{paper}/{figure}" if "/" in name else figure for paper, figure in found))
+    parts = [known for known in names if name.lower() in known.lower()]
+    return list(dict.fromkeys(parts + difflib.get_close_matches(name, names, n=5, cutoff=0.5)))[:5]
