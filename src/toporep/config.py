@@ -173,7 +173,8 @@ def _load_paper(paper: str, overrides: dict[str, Any], folder: Path) -> tuple[di
 
 def _origin(path: tuple, base: Any, overrides: Any, paper: str, file: Path) -> str:
     """Where the value at `path` was written: in the overrides, or else in the paper's file."""
-    from_override = path and _has(overrides, path)
+    merged = _has_mapping(base, path) and _has_mapping(overrides, path)
+    from_override = bool(path) and _has(overrides, path) and not merged
     # A key that is missing below an entry which only the overrides have is missing there.
     if not from_override and len(path) > 1 and not _has(base, path[:-1]):
         from_override = _has(overrides, path[:-1])
@@ -189,6 +190,12 @@ def _has(document: Any, path: tuple) -> bool:
             return False
         document = document[key]
     return True
+
+
+def _has_mapping(document: Any, path: tuple) -> bool:
+    for key in path:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return isinstance(document, Mapping)
 
 
 def _with_misspelt_names(problems: list[Problem], *, base: dict, overrides: dict) -> list[Problem]:
@@ -282,7 +289,7 @@ def _walk(value: Any, path: tuple = ()) -> Iterator[Problem]:
             if isinstance(key, str):
                 yield from _walk(item, (*path, key))
             else:
-                yield Problem(path, f"key {key!r} is {_kind(key)}, not text; put it in quotes")
+                yield Problem((*path, key), f"the key is {_kind(key)}, not text; put it in quotes")
     elif isinstance(value, list):
         for i, item in enumerate(value):
             yield from _walk(item, (*path, i))

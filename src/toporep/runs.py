@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -111,22 +112,23 @@ def run_settings(config: Config, run: Run) -> dict[str, Any]:
     if run not in selected:
         raise TopoRepError(f"run {run.id}: not in the table of runs; see conditions, strengths and seeds in the config")
     dataset, condition = paper["datasets"][run.dataset], paper["conditions"][run.condition]
-    return {
+    settings = {
         "paper": run.paper,
         "dataset": run.dataset,
         "scale": config.scale,
         "source": dataset["source"],
-        "grid": list(paper["grid"]),
+        "grid": paper["grid"],
         "model": {"name": dataset["model"], "dropout": dataset["dropout"]},
         "training": _training(dataset),
         "condition": {
             "name": run.condition,
             "spatial_loss": condition["spatial_loss"],
-            "options": dict(condition["options"]),
+            "options": condition["options"],
         },
         "strength": run.strength,
         "seed": run.seed,
     }
+    return copy.deepcopy(settings)
 
 
 def group_runs(runs: Iterable[Run], size: int) -> list[list[Run]]:
