@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toporep.config import Config, canonical_json, load_config, merge, read_yaml, sha256_json
 from toporep.errors import TopoRepError
-from toporep.runs import Paths, Run, group_runs, run_settings, run_table
+from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settings, run_table
 
 FOLDER = Path(__file__).resolve().parent.parent / "config"
 
@@ -128,7 +128,8 @@ def test_settings_hold_what_the_run_needs():
     assert found["scale"] == "paper" and found["source"] == "cifar10" and found["grid"] == [11, 11]
     assert found["model"] == {"name": "CifarCNN", "dropout": 0.3}
     assert found["training"]["epochs"] == 30 and found["training"]["batch_size"] == 64
-    assert found["training"]["eval_std"] == found["training"]["std"] == [0.2470, 0.2435, 0.2616]
+    assert found["training"]["std"] == [0.2470, 0.2435, 0.2616]
+    assert "eval_norm" not in found["training"]
     assert found["condition"]["spatial_loss"] == "activation_similarity"
     assert found["condition"]["options"]["layout"] == "reshaped"
     assert (found["strength"], found["seed"]) == (0.3, 7)
@@ -137,7 +138,8 @@ def test_settings_hold_what_the_run_needs():
 def test_mismatched_normalisation_stretches_the_test_images():
     stretched = config(datasets={"cifar10": {"eval_norm": "mismatched"}})
     training = run_settings(stretched, Run("truong2025", "cifar10", "control", 0, 0))["training"]
-    ratios = [a / b for a, b in zip(training["std"], training["eval_std"], strict=True)]
+    evaluation = evaluation_settings(stretched, "truong2025", "cifar10")
+    ratios = [a / b for a, b in zip(training["std"], evaluation["std"], strict=True)]
     assert ratios == pytest.approx([1.221, 1.221, 1.302], rel=1e-3)
 
 

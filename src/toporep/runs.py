@@ -131,6 +131,16 @@ def run_settings(config: Config, run: Run) -> dict[str, Any]:
     return copy.deepcopy(settings)
 
 
+def evaluation_settings(config: Config, paper: str, dataset: str) -> dict[str, Any]:
+    """How trained runs of a dataset are evaluated: cap on the test images, and constants of the normalisation.
+
+    `eval_norm: mismatched` takes the published code's other spread for the test images (D4).
+    """
+    settings = config.papers[paper]["datasets"][dataset]
+    std = "eval_std_mismatched" if settings["eval_norm"] == "mismatched" else "std"
+    return {"test_images": settings["test_images"], "mean": settings["mean"], "std": settings[std]}
+
+
 def group_runs(runs: Iterable[Run], size: int) -> list[list[Run]]:
     """Divide runs into jobs: at most `size` runs of one paper and dataset each, in the given order.
 
@@ -210,7 +220,6 @@ def _selected(names: Iterable[str] | None, known: Mapping[str, Any], kind: str, 
 
 
 def _training(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    mismatched = dataset["eval_norm"] == "mismatched"
     copied = (
         "epochs",
         "batch_size",
@@ -220,12 +229,7 @@ def _training(dataset: Mapping[str, Any]) -> dict[str, Any]:
         "train_fraction",
         "train_images",
         "validation_images",
-        "test_images",
         "mean",
         "std",
-        "eval_norm",
     )
-    return {
-        **{key: dataset[key] for key in copied},
-        "eval_std": dataset["eval_std_mismatched"] if mismatched else dataset["std"],
-    }
+    return {key: dataset[key] for key in copied}

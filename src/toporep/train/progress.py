@@ -1,0 +1,82 @@
+"""What a training job says while it works: a bar on a terminal, sparse lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Progress:
+    """Counts steps over all runs of a job.
+
+    On a terminal a bar shows runs, epoch, loss and time left. Elsewhere a line is printed when a run
+    starts or ends and at most every 30 s between. Lines also go to `log`, if one is named.
+    """
+
+    def __init__(self, title: str, *, runs: int, steps: int, log: str | None = None) -> None:
+        self.title, self.runs, self.steps = title, runs, steps
+        self.finished = 0
+        self._done = 0
+        self._started = self._last_line = time.monotonic()
+        self._log = _open_log(log)
+        self._bar = _make_bar(title, steps) if sys.stderr.isatty() else None
+
+    def note(self, text: str) -> None:
+        """Print one line at once."""
+        line = f"[{self.title}] {text}"
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+        if self._log:
+            print(line, file=self._log, flush=True)
+
+    def advance(self, steps: int, *, label: str, epoch: int, epochs: int, loss: float | None = None) -> None:
+        """Count steps; `loss` is the mean training loss so far in this epoch, if it is known."""
+        self._done += steps
+        status = f"run {min(self.finished + 1, self.runs)}/{self.runs} {label} epoch {epoch}/{epochs}"
+        if loss is not None:
+            status += f" loss {loss:.3f}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(status, refresh=False)
+            self._bar.update(steps)
+        now = time.monotonic()
+        if now - self._last_line >= _SECONDS_BETWEEN_LINES and self._done:
+            self._last_line = now
+            left = (now - self._started) / self._done * (self.steps - self._done)
+            line = f"{status}; {self._done}/{self.steps} steps, {left / 60:.1f} min left"
+            if self._bar is None:
+                self.note(line)
+            elif self._log:
+                print(f"[{self.title}] {line}", file=self._log, flush=True)
+
+    def skip(self, steps: int) -> None:
+        """Leave out steps that an earlier attempt has done."""
+        self.steps -= steps
+        if self._bar is not None:
+            self._bar.total = self.steps
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """End the bar and the log."""
+        if self._bar is not None:
+            self._bar.close()
+        if self._log:
+            self._log.close()
+
+
+def _open_log(log: str | None) -> TextIO | None:
+    if log is None:
+        return None
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    return open(log, "a", encoding="utf-8")
+
+
+def _make_bar(title: str, steps: int):
+    from tqdm import tqdm
+
+    return tqdm(total=steps, desc=title, unit="step", file=sys.stderr, dynamic_ncols=True, smoothing=0.05)

@@ -1,0 +1,252 @@
+"""What the Snakefile asks: jobs, files and parameters of every rule.
+
+Imported each time that Snakemake reads the workflow, so it loads the standard library, YAML and a schema
+checker alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toporep import codehash
+from toporep.catalog import load_catalog, resolve
+from toporep.config import Config, canonical_json, load_config, read_yaml
+from toporep.errors import TopoRepError
+from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settings, run_table
+from toporep.train.spec import pack
+
+_EXTENSIONS = ("pdf", "png", "csv")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs that one job trains, or whose activations it writes."""
+
+    name: str
+    runs: list[Run]
+
+    @property
+    def title(self) -> str:
+        """The first and the last run, for messages."""
+        first, last = self.runs[0], self.runs[-1]
+        return first.id if first == last else f"{first.id} … {last.id}"
+
+
+class Workflow:
+    """The configured workflow: one attribute or method for each question of a rule.
+
+    Attributes:
+        config: the validated configuration.
+        catalog: figures by paper.
+        paths: where files lie.
+        run_pattern: a run's id with Snakemake's wildcards in place of its parts.
+        train_command: the shell command of every training rule.
+    """
+
+    run_pattern = "{paper}/{dataset}/{condition}/{strength}/seed{seed}"
+    train_command = (
+        "python -m toporep.cli.train --spec {params.spec:q} --images {input:q} --root {params.root:q}"
+        " --code-hash {params.code} --threads {threads} --log {log:q}"
+    )
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.catalog = load_catalog(folder / "config" / "catalog.yaml", config.papers)
+        self.paths = Paths(config.root)
+        self.datasets = sorted({name for paper in config.papers.values() for name in paper["datasets"]})
+        self.conditions = sorted({name for paper in config.papers.values() for name in paper["conditions"]})
+        self.stack_size = config.main["stack_size"]
+
+    @classmethod
+    def from_config(cls, main: Mapping[str, Any], folder: Path) -> Workflow:
+        """Read and check the configuration; `main` is Snakemake's, `folder` holds `config/`."""
+        return cls(load_config(main, folder / "config"), folder)
+
+    # Runs and jobs
+
+    @functools.cached_property
+    def runs(self) -> list[Run]:
+        """Every run of every paper."""
+        return [run for paper in self.config.papers.values() for run in run_table(paper)]
+
+    def training_jobs(self) -> list[Job]:
+        """The runs in groups of `stack_size`."""
+        return _jobs(self.runs, self.stack_size)
+
+    def dump_jobs(self) -> list[Job]:
+        """The runs in groups of `dump_size`."""
+        return _jobs(self.runs, self.config.main["dump_size"])
+
+    def run_of(self, wildcards: Any) -> Run:
+        """The run that a rule's wildcards name."""
+        return Run.parse(self.run_pattern.format(**dict(wildcards.items())))
+
+    def training_spec(self, runs: list[Run]) -> str:
+        """Settings of the runs of one training job, as JSON."""
+        return pack([run_settings(self.config, run) for run in runs], runs)
+
+    def evaluation_spec(self, paper: str, dataset: str) -> str:
+        """How trained runs of a data set are evaluated, as JSON."""
+        return canonical_json(evaluation_settings(self.config, paper, dataset))
+
+    # Data
+
+    @property
+    def data_dir(self) -> str:
+        """Folder of the raw files: `data_dir` in the configuration, else $TOPOREP_DATA, else `data`."""
+        return self.config.main["data_dir"] or os.environ.get("TOPOREP_DATA") or "data"
+
+    def images_of(self, dataset: str) -> str:
+        """Prepared images of a data set's source."""
+        sources = {paper["datasets"][dataset]["source"] for paper in self._with_dataset(dataset)}
+        return self.paths.prepared(sources.pop())
+
+    def source_settings(self, source: str) -> str:
+        """The registry's entry of a source, as JSON: what its prepared images depend on."""
+        registry = read_yaml(self.folder / "config" / "datasets.yaml")
+        entries = registry.get("sources", registry)
+        if source not in entries:
+            near = difflib.get_close_matches(source, entries, n=3, cutoff=0.5)
+            raise TopoRepError(f"unknown source of images {source!r}; known: {', '.join(near or entries)}")
+        return canonical_json(entries[source])
+
+    # Analyses and figures
+
+    def dumps_of(self, paper: str, dataset: str, analysis: str) -> list[str]:
+        """Activation dumps that an analysis of a data set reads."""
+        conditions = self._analysis(paper, analysis)["conditions"]
+        return [
+            self.paths.activations(run)
+            for run in run_table(self.config.papers[paper], datasets=[dataset], conditions=conditions)
+        ]
+
+    def analysis_settings(self, paper: str, analysis: str) -> str:
+        """Settings of an analysis, as JSON."""
+        return canonical_json(self._analysis(paper, analysis)["settings"])
+
+    def figure_files(self, paper: str) -> list[str]:
+        """The files of all figures of a paper."""
+        return [self.paths.figure(paper, figure, ext) for figure in self.catalog[paper] for ext in _EXTENSIONS]
+
+    def figure_by_name(self, figure: str, ext: str) -> str:
+        """The file of a figure that is named without its paper."""
+        return self.paths.figure(*resolve(figure, self.catalog), ext)
+
+    def figure_title(self, paper: str, figure: str) -> str:
+        """Title and caption from the catalog."""
+        entry = self.catalog[paper][figure]
+        return f"{entry['title']}. {entry.get('caption', '')}".strip()
+
+    def figure_inputs(self, paper: str, figure: str) -> dict[str, str]:
+        """Files that a figure draws, by name, in panel order."""
+        resolve(f"{paper}/{figure}", self.catalog)
+        entry, config = self.catalog[paper][figure], self.config.papers[paper]
+        if entry["maps"]:
+            return self._map_inputs(config, figure)
+        names = [(dataset, analysis) for analysis in entry["analyses"] for dataset in config["datasets"]]
+        single = len(entry["analyses"]) == 1
+        return {
+            dataset if single else f"{dataset}.{analysis}": self.paths.summary(paper, dataset, analysis)
+            for dataset, analysis in names
+        }
+
+    def figure_arguments(self, paper: str, figure: str) -> list[str]:
+        """The same as NAME=path arguments."""
+        return [f"{name}={path}" for name, path in self.figure_inputs(paper, figure).items()]
+
+    def figure_settings(self, paper: str, figure: str) -> str:
+        """A figure's own drawing settings, as JSON."""
+        settings = self.config.papers[paper].get("figures", {}).get(figure, {})
+        return canonical_json({key: value for key, value in settings.items() if key == "images"})
+
+    def _map_inputs(self, config: Mapping[str, Any], figure: str) -> dict[str, str]:
+        choice = config["figures"][figure]
+        runs = run_table(config, datasets=[choice["dataset"]], conditions=choice["conditions"])
+        seeds = sorted({run.seed for run in runs})[: choice["models"]]
+        return {
+            f"{run.condition}_{run.strength:g}_seed{run.seed}": self.paths.activations(run)
+            for run in runs
+            if run.seed in seeds and run.strength in choice["strengths"]
+        }
+
+    # Rules
+
+    def code_hash(self, command: str, *modules: str) -> str:
+        """Hash of a command's code and of further modules that it finds by name."""
+        try:
+            return codehash.code_hash(f"toporep.cli.{command}", *modules)
+        except ModuleNotFoundError as error:
+            raise TopoRepError(f"{command}: {error}") from error
+
+    def resource(self, stage: str, name: str) -> int:
+        """Threads, `mem_mb` or `runtime` (minutes) of a stage's jobs."""
+        return self.config.main["resources"][stage][name]
+
+    def gpu(self, stage: str) -> dict[str, int]:
+        """`{"gpu": n}` if a stage's jobs ask for GPUs, else nothing."""
+        count = self.resource(stage, "gpu")
+        return {"gpu": count} if count else {}
+
+    def check_targets(self, targets: Iterable[str], *, rules: Iterable[str]) -> None:
+        """Refuse a target that nothing makes, naming near ones.
+
+        Args:
+            targets: what the user asked for: files or rules.
+            rules: names of all rules.
+
+        Raises:
+            TopoRepError: a figure that is not in the catalog, a file of another scale, an unknown name.
+        """
+        for target in targets:
+            self._check_target(target, list(rules))
+
+    def _check_target(self, target: str, rules: list[str]) -> None:
+        figures = f"{self.config.root}/figures/"
+        path = os.path.normpath(target)
+        if path.startswith(figures):
+            name, _, ext = path.removeprefix(figures).rpartition(".")
+            resolve(name, self.catalog)
+            if ext not in _EXTENSIONS:
+                raise TopoRepError(f"target {target}: expected one of .{', .'.join(_EXTENSIONS)}, found .{ext}")
+        elif path.startswith("results/") and not path.startswith(f"{self.config.root}/"):
+            raise TopoRepError(f"target {target}: {self._scale_hint(path)}")
+        elif "/" not in path and path not in rules and not os.path.exists(path):
+            named = [rule for rule in rules if not rule.startswith(("train_", "activations_"))]
+            near = difflib.get_close_matches(path, named, n=3, cutoff=0.4)
+            raise TopoRepError(
+                f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(near or named)}"
+            )
+
+    def _scale_hint(self, path: str) -> str:
+        scale = path.split("/")[1]
+        here = f"this is scale {self.config.scale!r}, whose files lie in {self.config.root}/"
+        if (self.folder / "config" / f"{scale}.yaml").is_file():
+            return f"{here}; add --configfile config/{scale}.yaml"
+        return here
+
+    def _analysis(self, paper: str, analysis: str) -> Mapping[str, Any]:
+        analyses = self.config.papers[paper]["analyses"]
+        if analysis not in analyses:
+            near = difflib.get_close_matches(analysis, analyses, n=3, cutoff=0.5)
+            raise TopoRepError(f"{paper}: unknown analysis {analysis!r}; known: {', '.join(near or analyses)}")
+        return analyses[analysis]
+
+    def _with_dataset(self, dataset: str) -> list[Mapping[str, Any]]:
+        return [paper for paper in self.config.papers.values() if dataset in paper["datasets"]]
+
+
+def _jobs(runs: list[Run], size: int) -> list[Job]:
+    counts: dict[str, int] = {}
+    jobs = []
+    for group in group_runs(runs, size):
+        stem = f"{group[0].paper}_{group[0].dataset}"
+        counts[stem] = counts.get(stem, 0) + 1
+        jobs.append(Job(f"{stem}_{counts[stem]:03d}", group))
+    return jobs

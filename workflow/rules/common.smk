@@ -1,0 +1,69 @@
+# Configuration, names and helpers of all rules. Loads neither torch nor xarray.
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+from toporep.catalog import load_catalog
+from toporep.errors import TopoRepError
+from toporep.workflow import Workflow
+
+try:
+    TOPOREP = Workflow.from_config(config, Path(workflow.basedir))
+except TopoRepError as error:
+    raise WorkflowError(str(error)) from None
+
+ROOT = TOPOREP.config.root
+
+# The environment that runs Snakemake has the package's own version; one that Snakemake makes (--sdm conda) has
+# the third-party packages alone. PYTHONPATH serves both.
+_prefix = f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+if not workflow.deployment_settings.deployment_method:
+    _prefix += f"export PATH={str(Path(sys.executable).parent)!r}:$PATH; "
+# Where raw files are does not change what they hold: an environment variable, not a parameter.
+_prefix += f"export TOPOREP_DATA={TOPOREP.data_dir!r}; "
+shell.prefix(_prefix)
+
+
+wildcard_constraints:
+    paper="|".join(TOPOREP.config.papers),
+    dataset="|".join(TOPOREP.datasets),
+    condition="|".join(TOPOREP.conditions),
+    seed=r"\d+",
+    source=r"\w+",
+    analysis=r"\w+",
+    figure=r"\w+",
+    ext="pdf|png|csv",
+
+
+def ask(function):
+    """Give a rule's input or params function whose mistakes are told in one line."""
+
+    def answer(wildcards):
+        try:
+            return function(wildcards)
+        except TopoRepError as error:
+            raise WorkflowError(str(error)) from None
+
+    return answer
+
+
+def check_targets():
+    """Stop at once at a target that nothing makes, and name the near ones."""
+    try:
+        TOPOREP.check_targets(_targets(), rules=[rule.name for rule in workflow.rules])
+    except TopoRepError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def _targets():
+    """The targets on Snakemake's command line, which it knows only after it has read the rules."""
+    if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
+        return []
+    from snakemake.cli import parse_args
+
+    _, arguments = parse_args(sys.argv[1:])
+    return [] if arguments.target_jobs else list(arguments.targets or [])

@@ -1,0 +1,29 @@
+# Activation dumps → metrics. One job an analysis and data set, over all runs.
+
+
+rule analysis:
+    input:
+        ask(lambda wildcards: TOPOREP.dumps_of(wildcards.paper, wildcards.dataset, wildcards.analysis)),
+    output:
+        metric=f"{ROOT}/metrics/{{paper}}/{{dataset}}/{{analysis}}.nc",
+        summary=f"{ROOT}/metrics/{{paper}}/{{dataset}}/{{analysis}}_summary.nc",
+    log:
+        f"{ROOT}/logs/metrics/{{paper}}/{{dataset}}/{{analysis}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/metrics/{{paper}}/{{dataset}}/{{analysis}}.tsv"
+    params:
+        scale=TOPOREP.config.scale,
+        settings=ask(lambda wildcards: TOPOREP.analysis_settings(wildcards.paper, wildcards.analysis)),
+        code=ask(lambda wildcards: TOPOREP.code_hash("analyze", f"toporep.analyses.{wildcards.analysis}")),
+    conda:
+        "../envs/analysis.yaml"
+    threads: TOPOREP.resource("analysis", "threads")
+    resources:
+        mem_mb=TOPOREP.resource("analysis", "mem_mb"),
+        runtime=TOPOREP.resource("analysis", "runtime"),
+    message:
+        "Computing {wildcards.analysis} of {wildcards.paper}/{wildcards.dataset}"
+    shell:
+        "python -m toporep.cli.analyze {wildcards.analysis} --settings {params.settings:q} --scale {params.scale}"
+        " --code-hash {params.code} --output {output.metric:q} --summary {output.summary:q} --dumps {input:q}"
+        " 2>&1 | tee {log:q}"
