@@ -1,0 +1,265 @@
+"""The registry of image sources, read from config/datasets.yaml and checked key by key."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toporep.errors import TopoRepError
+
+DEFAULT_PATH = Path(__file__).parents[3] / "config" / "datasets.yaml"
+
+FORMATS = ("idx", "cifar-batches")
+GENERATORS = ("digits", "objects")
+_HOLDS = {
+    "idx": ("images_train", "label_train", "images_test", "label_test"),
+    "cifar-batches": ("train", "test"),
+}
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file inside a downloaded one: its path, md5, and which arrays it holds."""
+
+    name: str
+    md5: str
+    holds: str
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file as it is downloaded."""
+
+    name: str
+    bytes: int
+    md5: str
+    urls: tuple[str, ...]
+    contains: tuple[Content, ...]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Number of images of a split and their order-independent identity."""
+
+    images: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A public data set that consists of files."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    format: str
+    folder: str
+    npz: str
+    fingerprints: Mapping[str, Fingerprint]
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """All inner files, in the order that gives the official order of the images."""
+        return tuple(content for file in self.files for content in file.contains)
+
+
+@dataclass(frozen=True)
+class GeneratedSource:
+    """Demo data that TopoRep makes itself: `generator` with its numbers of images and its seed."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    class_names: tuple[str, ...]
+    generator: str
+    train: int
+    test: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class DownloadPolicy:
+    """Rounds over the URLs of a file, seconds before the second round (doubling), seconds of silence allowed."""
+
+    attempts: int
+    backoff: float
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All sources, and how to download."""
+
+    download: DownloadPolicy
+    sources: Mapping[str, FileSource | GeneratedSource]
+
+    def source(self, name: str) -> FileSource | GeneratedSource:
+        """Look up a source; an unknown name raises TopoRepError with the known ones."""
+        if name not in self.sources:
+            raise TopoRepError(f"unknown data source {name!r}; known: {', '.join(self.sources)}")
+        return self.sources[name]
+
+
+def load_registry(path: str | os.PathLike | None = None) -> Registry:
+    """Read and check a registry file (default: config/datasets.yaml of this checkout).
+
+    Raises TopoRepError naming the key at fault when one is missing, unknown or of the wrong kind.
+    """
+    import yaml
+
+    path = DEFAULT_PATH if path is None else Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TopoRepError(f"{path}: no such file (expected the registry of data sources)") from None
+    except yaml.YAMLError as error:
+        raise TopoRepError(f"{path}: not valid YAML ({error})") from error
+    return parse_registry(raw, where=str(path))
+
+
+def parse_registry(raw: Any, *, where: str) -> Registry:
+    """Check a registry given as nested dicts and lists; `where` opens every error message."""
+    top = _record(raw, where, download=dict, sources=dict)
+    download = _record(top["download"], f"{where}: download", attempts=int, backoff=float, timeout=float)
+    if download["attempts"] < 1 or download["backoff"] < 0 or download["timeout"] <= 0:
+        raise TopoRepError(f"{where}: download: expected attempts >= 1, backoff >= 0, timeout > 0, found {download}")
+    return Registry(
+        download=DownloadPolicy(**download),
+        sources={name: _source(name, entry, f"{where}: sources.{name}") for name, entry in top["sources"].items()},
+    )
+
+
+_COMMON = {"kind": str, "title": str, "licence": str, "citation": str, "class_names": list}
+
+
+def _source(name: str, raw: Any, where: str) -> FileSource | GeneratedSource:
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if kind == "files":
+        return _file_source(name, raw, where)
+    if kind == "generated":
+        return _generated_source(name, raw, where)
+    raise TopoRepError(f"{where}.kind: expected 'files' or 'generated', found {kind!r}")
+
+
+def _file_source(name: str, raw: Any, where: str) -> FileSource:
+    entry = _record(
+        raw,
+        where,
+        **_COMMON,
+        image_shape=list,
+        format=str,
+        folder=str,
+        npz=str,
+        fingerprints=dict,
+        files=list,
+    )
+    entry.pop("kind")
+    _one_of(entry["format"], FORMATS, f"{where}.format")
+    if len(entry["image_shape"]) != 3 or not all(_is(value, int) and value > 0 for value in entry["image_shape"]):
+        raise TopoRepError(f"{where}.image_shape: expected [rows, columns, channels], found {entry['image_shape']}")
+    splits = _record(entry["fingerprints"], f"{where}.fingerprints", train=dict, test=dict)
+    source = FileSource(
+        name=name,
+        **entry
+        | {
+            "class_names": _texts(entry["class_names"], f"{where}.class_names"),
+            "image_shape": tuple(entry["image_shape"]),
+            "fingerprints": {
+                split: _fingerprint(value, f"{where}.fingerprints.{split}") for split, value in splits.items()
+            },
+            "files": tuple(
+                _remote_file(file, entry["format"], f"{where}.files[{i}]") for i, file in enumerate(entry["files"])
+            ),
+        },
+    )
+    missing = set(_HOLDS[source.format]) - {content.holds for content in source.contents}
+    if missing:
+        raise TopoRepError(f"{where}.files: no file holds {', '.join(sorted(missing))}")
+    return source
+
+
+def _remote_file(raw: Any, format: str, where: str) -> RemoteFile:
+    entry = _record(raw, where, name=str, bytes=int, md5=str, urls=list, contains=list)
+    _checksum(entry["md5"], 32, f"{where}.md5")
+    _relative(entry["name"], f"{where}.name")
+    urls = _texts(entry["urls"], f"{where}.urls")
+    for url in urls:
+        if not re.match(r"https?://", url):
+            raise TopoRepError(f"{where}.urls: expected http:// or https://, found {url!r}")
+    contains = []
+    for i, content in enumerate(entry["contains"]):
+        inner = _record(content, f"{where}.contains[{i}]", name=str, md5=str, holds=str)
+        _relative(inner["name"], f"{where}.contains[{i}].name")
+        _checksum(inner["md5"], 32, f"{where}.contains[{i}].md5")
+        _one_of(inner["holds"], _HOLDS[format], f"{where}.contains[{i}].holds")
+        contains.append(Content(**inner))
+    return RemoteFile(**entry | {"urls": urls, "contains": tuple(contains)})
+
+
+def _generated_source(name: str, raw: Any, where: str) -> GeneratedSource:
+    entry = _record(raw, where, **_COMMON, generator=str, parameters=dict)
+    entry.pop("kind")
+    _one_of(entry["generator"], GENERATORS, f"{where}.generator")
+    parameters = _record(entry.pop("parameters"), f"{where}.parameters", train=int, test=int, seed=int)
+    if min(parameters["train"], parameters["test"]) < 1 or parameters["seed"] < 0:
+        raise TopoRepError(f"{where}.parameters: expected train, test >= 1 and seed >= 0, found {parameters}")
+    class_names = _texts(entry.pop("class_names"), f"{where}.class_names")
+    return GeneratedSource(name=name, class_names=class_names, **entry, **parameters)
+
+
+def _fingerprint(raw: Any, where: str) -> Fingerprint:
+    entry = _record(raw, where, images=int, sha256=str)
+    _checksum(entry["sha256"], 64, f"{where}.sha256")
+    return Fingerprint(**entry)
+
+
+def _record(raw: Any, where: str, **kinds: type) -> dict[str, Any]:
+    """Check that `raw` is a mapping with exactly the keys of `kinds`, each of its type; return a copy."""
+    if not isinstance(raw, dict):
+        raise TopoRepError(f"{where}: expected a mapping with {', '.join(kinds)}, found {raw!r}")
+    unknown = [str(key) for key in raw if key not in kinds]
+    if unknown:
+        raise TopoRepError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(kinds)}")
+    missing = [key for key in kinds if key not in raw]
+    if missing:
+        raise TopoRepError(f"{where}: missing key {', '.join(missing)}")
+    for key, kind in kinds.items():
+        if not _is(raw[key], kind):
+            raise TopoRepError(f"{where}.{key}: expected {kind.__name__}, found {raw[key]!r}")
+    return dict(raw)
+
+
+def _is(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _texts(values: list, where: str) -> tuple[str, ...]:
+    if not values or not all(isinstance(value, str) for value in values):
+        raise TopoRepError(f"{where}: expected a list of texts, found {values!r}")
+    return tuple(values)
+
+
+def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
+    if value not in allowed:
+        raise TopoRepError(f"{where}: expected one of {', '.join(allowed)}, found {value!r}")
+
+
+def _checksum(value: str, digits: int, where: str) -> None:
+    if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", value):
+        raise TopoRepError(f"{where}: expected {digits} lower-case hexadecimal digits, found {value!r}")
+
+
+def _relative(value: str, where: str) -> None:
+    if Path(value).is_absolute() or ".." in Path(value).parts:
+        raise TopoRepError(f"{where}: expected a path below the data folder, found {value!r}")
