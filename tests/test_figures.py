@@ -1,0 +1,449 @@
+"""Figures: they draw the numbers they are given, always the same bytes, and refuse incomplete input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+
+from toporep.cli.figure import main, parse_inputs
+from toporep.errors import TopoRepError
+from toporep.figures import figure_module, style
+from toporep.figures.truong2025 import fig6_colocalization
+from toporep.io import write_dataset
+
+STRENGTHS = [0.1, 0.3, 0.5, 1.0, 2.0, 3.0]
+THRESHOLDS = [0.1, 0.3, 0.5, 0.6, 0.7, 0.8]
+FAMILIES = ["ws", "as", "as_reshaped"]
+POINTS = [("control", 0.0), *((family, strength) for family in FAMILIES for strength in STRENGTHS)]
+SUMMARY_FIGURES = {"fig6_colocalization": "colocalization_summary", "figA8_morans_i": "morans_i_summary"}
+CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
+
+
+def attributes(dataset: str, settings: dict) -> dict:
+    training = {"train_images": {"mnist": 12000, "cifar10": 10000}[dataset], "epochs": 4, "train_fraction": 0.8}
+    return {
+        "paper": "truong2025",
+        "dataset": dataset,
+        "source": dataset,
+        "source_title": {"mnist": "handwritten digits (MNIST)", "cifar10": "colour photographs (CIFAR-10)"}[dataset],
+        "scale": "reduced",
+        "settings": json.dumps(settings),
+        "training": json.dumps(training),
+    }
+
+
+def colocalization_summary(dataset: str, *, points=POINTS, n: int = 3) -> xr.Dataset:
+    """Distances like those of a small trial: WS short, AS shorter than control, reshaped near chance."""
+    rng = np.random.default_rng([7, len(dataset)])
+    place = np.array([0.0 if name == "control" else 1 + STRENGTHS.index(strength) for name, strength in points])
+    depth = {"control": 0.1, "ws": 2.6, "as": 1.7, "as_reshaped": 0.02}
+    slope = np.array([depth[name] for name, _ in points]) * (0.45 + 0.25 * np.sin(place))
+    mean = 5.75 - slope[:, None] * (0.3 + np.array(THRESHOLDS)) + rng.normal(0, 0.02, (len(points), len(THRESHOLDS)))
+    pairs = 2600 * np.exp(-3.5 * np.array(THRESHOLDS)) * rng.uniform(0.5, 1.5, (len(points), 1))
+    distance_n = np.full(mean.shape, n)
+    if n > 1:
+        # One family has no pair at the highest threshold and smallest λ, another only in some runs.
+        empty = [point == ("as_reshaped", 0.1) for point in points]
+        mean[empty, -1], pairs[empty, -1], distance_n[empty, -1] = np.nan, 0, 0
+        distance_n[[point == ("ws", 0.1) for point in points], -1] = n - 1
+    sem = np.where(np.isnan(mean) | (n == 1), np.nan, rng.uniform(0.02, 0.08, mean.shape))
+    half = 0.02 + 0.05 * np.array(THRESHOLDS)
+    return xr.Dataset(
+        {
+            "distance_mean": (("point", "threshold"), mean),
+            "distance_sem": (("point", "threshold"), sem),
+            "distance_n": (("point", "threshold"), distance_n),
+            "pairs_mean": (("point", "threshold"), pairs),
+            "null_low": ("threshold", 5.7585 - half),
+            "null_high": ("threshold", 5.7585 + half),
+        },
+        coords={**point_coords(points, n), "threshold": THRESHOLDS},
+        attrs={**attributes(dataset, {"activation": "pre"}), "chance_distance": 5.758549},
+    )
+
+
+def morans_i_summary(dataset: str, *, points=POINTS, n: int = 3) -> xr.Dataset:
+    rng = np.random.default_rng([8, len(dataset)])
+    sign = {"control": 0.0, "ws": 0.7, "as": 0.55, "as_reshaped": -0.4}
+    mean = [sign[name] * (1 - np.exp(-2 * strength - 0.2)) + rng.normal(0, 0.01) for name, strength in points]
+    sem = np.full(len(points), np.nan) if n == 1 else rng.uniform(0.005, 0.03, len(points))
+    return xr.Dataset(
+        {"morans_i_mean": ("point", np.array(mean)), "morans_i_sem": ("point", sem)},
+        coords=point_coords(points, n),
+        attrs={
+            **attributes(dataset, {"activation": "pre", "neighborhood": "queen"}),
+            "chance_morans_i": -1 / 120,
+        },
+    )
+
+
+def point_coords(points, n: int) -> dict:
+    names, strengths = zip(*points, strict=True)
+    return {
+        "condition": ("point", np.array(names, dtype=object)),
+        "strength": ("point", np.array(strengths, dtype=float)),
+        "n": ("point", np.full(len(points), n)),
+    }
+
+
+def activations(condition: str, strength: float, seed: int, *, stimuli: int = 40) -> xr.Dataset:
+    rng = np.random.default_rng([9, zlib.crc32(condition.encode()), int(strength * 10), seed])
+    maps = rng.normal(size=(stimuli, 11, 11))
+    for _ in range(0 if condition == "control" else 2):
+        sign = -1 if condition == "as_reshaped" else 1
+        maps = maps + sign * strength * (np.roll(maps, 1, axis=2) + np.roll(maps, -1, axis=2))
+        maps = maps + abs(sign * strength) * (np.roll(maps, 1, axis=1) + np.roll(maps, -1, axis=1))
+    units = np.arange(121)
+    return xr.Dataset(
+        {
+            "fc1_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
+            "logits": (("stimulus", "class"), np.zeros((stimuli, 10), "float32")),
+        },
+        coords={
+            "label": ("stimulus", (np.arange(stimuli) * 7 + 3) % 10),
+            "row": ("unit", units // 11),
+            "col": ("unit", units % 11),
+        },
+        attrs={
+            **{key: attributes("mnist", {})[key] for key in ("paper", "dataset", "source", "source_title", "scale")},
+            "condition": condition,
+            "strength": strength,
+            "seed": seed,
+            "config": json.dumps({"training": {"epochs": 4, "train_images": 12000}}),
+            "data_sha256": "d",
+            **dict.fromkeys(("config_sha256", "code_hash", "software", "device", "deterministic"), ""),
+        },
+    )
+
+
+def write_summaries(folder: Path, figure: str, **options) -> list[str]:
+    make = {"fig6_colocalization": colocalization_summary, "figA8_morans_i": morans_i_summary}[figure]
+    for dataset in ("mnist", "cifar10"):
+        write_dataset(make(dataset, **options), folder / f"{dataset}.nc", SUMMARY_FIGURES[figure])
+    return [f"{dataset}={folder / f'{dataset}.nc'}" for dataset in ("mnist", "cifar10")]
+
+
+def write_dumps(folder: Path, *, seeds=(0, 1), control: bool = True) -> list[str]:
+    models = [("control", 0.0)] * control + [(name, strength) for name in FAMILIES for strength in (0.1, 0.3, 0.5)]
+    pairs = []
+    for condition, strength in models:
+        for seed in seeds:
+            path = folder / f"{condition}-{strength:g}-{seed}.nc"
+            write_dataset(activations(condition, strength, seed), path, "activations", complevel=0)
+            pairs.append(f"{path.stem}={path}")
+    return pairs
+
+
+def write_inputs(folder: Path, figure: str) -> list[str]:
+    return write_dumps(folder) if figure == "fig7_activation_maps" else write_summaries(folder, figure)
+
+
+def arguments(figure: str, inputs: list[str], folder: Path) -> list[str]:
+    outputs = [str(folder / f"{figure}.{suffix}") for suffix in ("pdf", "png", "csv")]
+    return ["truong2025", figure, "--input", *inputs, "--outputs", *outputs]
+
+
+def draw(figure: str, inputs: list[str], **settings):
+    return figure_module("truong2025", figure).draw(parse_inputs(inputs), **settings)
+
+
+def texts(figure) -> str:
+    # The small print is wrapped.
+    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
+
+
+def test_two_processes_write_the_same_bytes(tmp_path):
+    figures = [*SUMMARY_FIGURES, "fig7_activation_maps"]
+    commands = []
+    for figure in figures:
+        (tmp_path / figure).mkdir()
+        commands.append((figure, write_inputs(tmp_path / figure, figure)))
+        main(arguments(*commands[-1], tmp_path / "here"))
+    calls = [arguments(*command, tmp_path / "there") for command in commands]
+    code = f"from toporep.cli.figure import main\nfor call in {calls!r}: main(call)"
+    # Another hash seed reorders Python's sets: a figure must not depend on their order.
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "1"})
+    assert len(list((tmp_path / "here").iterdir())) == 3 * len(figures), "something is left over"
+    for path in (tmp_path / "here").iterdir():
+        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes(), path.name
+    for figure in figures:
+        pdf = (tmp_path / "here" / f"{figure}.pdf").read_bytes()
+        assert b"CreationDate" not in pdf
+        assert b"/FontFile2" in pdf and b"/Type3" not in pdf, "fonts are not embedded as TrueType"
+        png = (tmp_path / "here" / f"{figure}.png").read_bytes()
+        assert b"tIME" not in png and b"Software" not in png
+
+
+def test_colocalization_table_holds_the_numbers_of_the_files(tmp_path):
+    inputs = write_summaries(tmp_path, "fig6_colocalization")
+    main(arguments("fig6_colocalization", inputs, tmp_path))
+    table = pd.read_csv(tmp_path / "fig6_colocalization.csv", keep_default_na=False, na_values=["nan"])
+    measured = table[table["origin"] == "this run"]
+    assert len(measured) == 2 * len(POINTS) * len(THRESHOLDS)
+    for dataset in ("mnist", "cifar10"):
+        expected = colocalization_summary(dataset).to_dataframe().reset_index()
+        rows = measured[measured["dataset"] == dataset].merge(expected, on=["condition", "strength", "threshold"])
+        for name in ("distance_mean", "distance_sem", "distance_n", "pairs_mean", "null_low", "null_high"):
+            np.testing.assert_allclose(rows[f"{name}_x"].astype(float), rows[f"{name}_y"], rtol=1e-9)
+    assert set(measured["n_seeds"]) == {3}
+    assert set(table["chance_distance"]) == {5.758549}
+
+
+def test_colocalization_tells_points_without_pairs(tmp_path):
+    figure, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+    missing = table[table["note"].str.startswith("no seed")]
+    assert set(zip(missing["condition"], missing["strength"], missing["threshold"], strict=True)) == {
+        ("as_reshaped", 0.1, 0.8)
+    }
+    assert missing["distance_mean"].isna().all()
+    assert table.loc[table["note"].str.startswith("not every"), "distance_n"].tolist() == [2, 2]
+    assert "no pair above α" in texts(figure)
+
+
+def test_colocalization_gives_the_published_values_of_section_3_4_1(tmp_path):
+    _, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+    published = table[table["origin"] == "published"]
+    values = {(row.condition, row.threshold): row.distance_mean for row in published.itertuples()}
+    assert values == {("control", 0.1): 5.56, ("control", 0.3): 5.58, ("as", 0.1): 5.64, ("as", 0.3): 5.57}
+    assert set(published["dataset"]) == {"mnist"}
+
+
+def test_colocalization_draws_each_line_of_the_table(tmp_path):
+    figure, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == [f"α = {threshold:g}" for threshold in THRESHOLDS] * 2
+    for axes, (dataset, threshold) in zip(
+        panels, [(dataset, threshold) for dataset in ("mnist", "cifar10") for threshold in THRESHOLDS], strict=True
+    ):
+        drawn = {line.get_color(): line.get_ydata() for line in axes.lines if len(line.get_ydata()) == len(STRENGTHS)}
+        for family in FAMILIES:
+            chosen = (table["dataset"] == dataset) & (table["threshold"] == threshold) & (table["condition"] == family)
+            expected = table[chosen & (table["origin"] == "this run")].sort_values("strength")["distance_mean"]
+            np.testing.assert_array_equal(drawn[style.condition_styles([family])[family].color], expected)
+
+
+def test_morans_i_table_holds_the_numbers_of_the_files(tmp_path):
+    main(arguments("figA8_morans_i", write_summaries(tmp_path, "figA8_morans_i"), tmp_path))
+    table = pd.read_csv(tmp_path / "figA8_morans_i.csv", keep_default_na=False)
+    for dataset in ("mnist", "cifar10"):
+        expected = morans_i_summary(dataset).to_dataframe().reset_index()
+        rows = table[table["dataset"] == dataset].merge(expected, on=["condition", "strength"])
+        assert len(rows) == len(POINTS)
+        np.testing.assert_allclose(rows["morans_i_mean_x"], rows["morans_i_mean_y"], rtol=1e-9)
+        np.testing.assert_allclose(rows["morans_i_sem_x"], rows["morans_i_sem_y"], rtol=1e-9)
+    np.testing.assert_allclose(table["chance_morans_i"], -1 / 120, rtol=1e-9)
+
+
+def test_maps_table_holds_the_activations_of_the_files(tmp_path):
+    figure, table = draw("fig7_activation_maps", write_dumps(tmp_path), images=4)
+    assert len(table) == 2 * 10 * 4 * 121
+    assert table.groupby("label")["stimulus"].unique().map(list).to_dict() == {
+        # Labels run 3, 0, 7, 4, 1, 8, 5, 2, 9, 6, then again.
+        0: [1],
+        1: [4],
+        2: [7],
+        3: [0],
+    }
+    for (condition, strength, seed), rows in table.groupby(["condition", "strength", "seed"]):
+        dump = activations(condition, strength, seed)["fc1_pre"].values
+        np.testing.assert_array_equal(rows["activation"], dump[rows["stimulus"], rows["row"] * 11 + rows["col"]])
+    drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(drawn) == 20 * 4
+    np.testing.assert_array_equal(np.sort(np.ravel(drawn)), np.sort(table["activation"]))
+
+
+def test_maps_do_not_depend_on_the_order_of_inputs_or_units(tmp_path):
+    inputs = write_dumps(tmp_path, seeds=(0,))
+    _, table = draw("fig7_activation_maps", inputs)
+    path = inputs[-1].partition("=")[2]
+    shuffled = xr.load_dataset(path).isel(unit=np.random.default_rng(0).permutation(121))
+    write_dataset(shuffled, path, "activations")
+    _, again = draw("fig7_activation_maps", inputs[::-1])
+    pd.testing.assert_frame_equal(table, again)
+
+
+@pytest.mark.parametrize("figure", SUMMARY_FIGURES)
+@pytest.mark.parametrize(
+    ("points", "named"),
+    [
+        ([point for point in POINTS if point[0] != "as_reshaped"], "condition 'as_reshaped' is missing"),
+        ([point for point in POINTS if point[0] != "control"], "condition 'control' is missing"),
+        ([point for point in POINTS if point != ("ws", 0.5)], "condition 'ws' at strength 0.5 missing"),
+        ([*POINTS, ("as", 1.0)], "condition 'as' at strength 1 is there 2 times"),
+    ],
+)
+def test_a_gap_is_named_and_nothing_is_written(tmp_path, figure, points, named):
+    inputs = write_summaries(tmp_path, figure, points=points)
+    with pytest.raises(TopoRepError, match=re.escape(named)):
+        main(arguments(figure, inputs, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_map_that_is_missing_is_named(tmp_path):
+    inputs = write_dumps(tmp_path)
+    with pytest.raises(TopoRepError, match="as at strength 0.3 lacks seed 1"):
+        draw("fig7_activation_maps", [pair for pair in inputs if not pair.startswith("as-0.3-1=")])
+    with pytest.raises(TopoRepError, match="condition 'ws' at strength 0.5 missing"):
+        draw("fig7_activation_maps", [pair for pair in inputs if not pair.startswith("ws-0.5-")])
+    with pytest.raises(TopoRepError, match="is there twice"):
+        draw("fig7_activation_maps", [*inputs, f"again={inputs[0].partition('=')[2]}"])
+
+
+def test_maps_of_other_test_images_are_refused(tmp_path):
+    inputs = write_dumps(tmp_path, seeds=(0,))
+    path = inputs[3].partition("=")[2]
+    dump = xr.load_dataset(path)
+    write_dataset(dump.assign_coords(label=("stimulus", dump["label"].values[::-1])), path, "activations")
+    with pytest.raises(TopoRepError, match="another order"):
+        draw("fig7_activation_maps", inputs)
+    write_dataset(dump.assign_attrs(data_sha256="other"), path, "activations")
+    with pytest.raises(TopoRepError, match="data_sha256"):
+        draw("fig7_activation_maps", inputs)
+
+
+def test_a_file_of_another_schema_or_dataset_is_refused(tmp_path):
+    inputs = write_summaries(tmp_path, "figA8_morans_i")
+    with pytest.raises(TopoRepError, match="expected schema 'colocalization_summary'.*found 'morans_i_summary'"):
+        main(arguments("fig6_colocalization", inputs, tmp_path / "out"))
+    swapped = [f"mnist={tmp_path / 'cifar10.nc'}", f"cifar10={tmp_path / 'mnist.nc'}"]
+    with pytest.raises(TopoRepError, match="expected dataset 'mnist', found 'cifar10'"):
+        main(arguments("figA8_morans_i", swapped, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("figure", SUMMARY_FIGURES)
+def test_one_seed_has_no_band_and_says_so(tmp_path, figure):
+    several, _ = draw(figure, write_summaries(tmp_path, figure))
+    single, table = draw(figure, write_summaries(tmp_path, figure, n=1))
+    assert set(table.loc[table["n_seeds"] == 1, "note"]) == {"one seed: no SEM"}
+    assert "1 seed, so no SEM" in texts(single)
+    assert "3 seeds" in texts(several)
+    assert not any(axes.collections for axes in single.axes)
+    assert any(axes.collections for axes in several.axes)
+
+
+@pytest.mark.parametrize("figure", SUMMARY_FIGURES)
+def test_the_figure_says_where_its_numbers_come_from(tmp_path, figure):
+    drawn, _ = draw(figure, write_summaries(tmp_path, figure))
+    text = texts(drawn)
+    for part in (
+        "MNIST: handwritten digits (MNIST), reduced scale, 12 000 of the paper's 48 000 training images",
+        "4 of the paper's 15 epochs, 3 seeds.",
+        "10 000 of the paper's 40 000 training images, 4 of the paper's 30 epochs",
+        "SEM over seeds",
+        "claims nothing",
+    ):
+        assert part in text
+
+
+def test_a_condition_that_a_user_adds_is_drawn_in_a_colour_of_its_own(tmp_path):
+    points = [*POINTS, ("global", 0.5)]
+    summary = morans_i_summary("mnist")
+    added = morans_i_summary("mnist", points=[("ws", 0.5)])
+    added["condition"] = ("point", np.array(["global"], dtype=object))
+    write_dataset(xr.concat([summary, added], "point"), tmp_path / "mnist.nc", "morans_i_summary")
+    drawn, table = draw("figA8_morans_i", [f"mnist={tmp_path / 'mnist.nc'}"])
+    assert set(zip(table["condition"], table["strength"], strict=True)) == set(points)
+    assert "global" in texts(drawn)
+
+
+def test_text_is_never_smaller_than_six_points_and_stays_on_the_page(tmp_path):
+    for figure in (*SUMMARY_FIGURES, "fig7_activation_maps"):
+        drawn, _ = draw(figure, write_inputs(tmp_path, figure))
+        assert drawn.get_figwidth() <= 7.3, "wider than a journal page"
+        canvas = FigureCanvasAgg(drawn)
+        canvas.draw()
+        renderer, page = canvas.get_renderer(), drawn.bbox
+        for text in drawn.findobj(Text):
+            if text.get_text() and text.get_visible():
+                assert text.get_fontsize() >= 6
+                box = text.get_window_extent(renderer)
+                inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= page.y0 - 1
+                assert inside and box.y1 <= page.y1 + 1, f"{figure}: {text.get_text()!r} leaves the page"
+
+
+# Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
+COLOUR_BLINDNESS = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
+def test_conditions_keep_apart_under_colour_blindness(kind):
+    looks = style.condition_styles(["control", *FAMILIES])
+    seen = {name: lab(np.array(COLOUR_BLINDNESS[kind]) @ linear(look.color)) for name, look in looks.items()}
+    for first in seen:
+        for second in seen:
+            if first < second:
+                # A difference of about 2.3 is just noticeable.
+                assert np.linalg.norm(seen[first] - seen[second]) > 15, f"{first} and {second}"
+
+
+def linear(color: str) -> np.ndarray:
+    rgb = np.array(to_rgb(color))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    f = np.cbrt(np.array(to_xyz) @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089])
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_unknown_figure_paper_input_and_setting_are_told(tmp_path):
+    with pytest.raises(TopoRepError, match="fig6_colocalization"):
+        figure_module("truong2025", "fig6_colocalisation")
+    with pytest.raises(TopoRepError, match="truong2025"):
+        figure_module("truong2026", "fig6_colocalization")
+    with pytest.raises(TopoRepError, match="NAME=path"):
+        parse_inputs(["mnist.nc"])
+    command = arguments("figA8_morans_i", ["mnist=absent.nc"], tmp_path)
+    with pytest.raises(TopoRepError, match="unknown images"):
+        main([*command, "--settings", '{"images": 3}'])
+    with pytest.raises(TopoRepError, match="absent.nc: no such file"):
+        main(command)
+    with pytest.raises(TopoRepError, match="a.svg"):
+        main([*command[:-3], str(tmp_path / "a.svg")])
+
+
+def test_drawing_does_not_import_torch():
+    code = (
+        "import sys, toporep.cli.figure as c; from toporep.figures import figure_module as m;"
+        "[m('truong2025', f) for f in ('fig6_colocalization', 'fig7_activation_maps', 'figA8_morans_i')];"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_published_values_are_below_the_exact_chance_of_the_sheet():
+    """The mean distance of the 7260 distinct pairs of an 11 × 11 sheet; the published control lies 0.2 under it."""
+    units = np.indices((11, 11)).reshape(2, -1).T
+    distances = np.linalg.norm(units[:, None] - units[None], axis=-1)[np.triu_indices(121, 1)]
+    assert distances.size == 7260
+    assert distances.mean() == pytest.approx(5.7585, abs=5e-5)
+    control = [value for _, condition, _, value in fig6_colocalization.PUBLISHED if condition == "control"]
+    assert all(0.15 < distances.mean() - value < 0.25 for value in control)
+
+
+@pytest.mark.parametrize("figure", [*SUMMARY_FIGURES, "fig7_activation_maps"])
+def test_captions_are_valid_and_name_data_seeds_and_estimator(figure):
+    docutils = pytest.importorskip("docutils.core")
+    text = (CAPTIONS / f"{figure}.rst").read_text(encoding="utf-8")
+    html = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    for word in ("MNIST", "seed", "ReLU", "Truong"):
+        assert word in html
