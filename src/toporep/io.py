@@ -140,6 +140,26 @@ SCHEMAS = {
             attrs=(*_METRIC_ATTRS, "chance_morans_i"),
             may_be_nan=frozenset({"morans_i_mean", "morans_i_sem"}),
         ),
+        Schema(
+            "activity",
+            1,
+            variables={"percent_zero": (("run",), "float64"), "share_correlated": (("run",), "float64")},
+            coords=_RUN_COORDS,
+            attrs=_METRIC_ATTRS,
+        ),
+        Schema(
+            "activity_summary",
+            1,
+            variables={
+                "percent_zero_mean": (("point",), "float64"),
+                "percent_zero_sem": (("point",), "float64"),
+                "share_correlated_mean": (("point",), "float64"),
+                "share_correlated_sem": (("point",), "float64"),
+            },
+            coords=_POINT_COORDS,
+            attrs=_METRIC_ATTRS,
+            may_be_nan=frozenset({"percent_zero_sem", "share_correlated_sem"}),
+        ),
     )
 }
 

@@ -1,0 +1,68 @@
+"""Moran's I of activation maps over runs (Truong & Hasson 2025, App. Fig. 8)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from toporep.analyses.dumps import DumpReader, complete_settings, group_points, point_coords, run_coords
+from toporep.metrics.morans_i import expected_morans_i, morans_i
+from toporep.metrics.statistics import summarize
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+DEFAULTS = {"activation": "pre", "neighborhood": "queen"}
+
+
+def run(
+    dump_paths: Iterable[str | os.PathLike], settings: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> tuple[xr.Dataset, xr.Dataset]:
+    """Moran's I of every run, the mean over the maps of all stimuli, and the summary over seeds.
+
+    Args:
+        dump_paths: activation dumps of one paper, data set and scale; read one at a time.
+        settings: `activation` ("pre" or "post" the ReLU), `neighborhood` ("queen" or "rook").
+        provenance: further attributes for both outputs.
+
+    Returns:
+        Datasets of schemas `morans_i` and `morans_i_summary`. Constant maps have no Moran's I: they are left out of
+        a run's mean and counted in `constant_maps`.
+
+    Raises:
+        TopoRepError: dumps that do not belong together, unknown settings.
+    """
+    import xarray as xr
+
+    settings = complete_settings(settings, DEFAULTS)
+    dumps = DumpReader(dump_paths, provenance)
+    mean, constant = [], []
+    for dump in dumps:
+        maps = dump.select(settings["activation"]).reshape(-1, *dump.grid)
+        values = summarize(morans_i(maps, settings["neighborhood"]))
+        mean.append(values.mean)
+        constant.append(len(maps) - values.n)
+    attrs = dumps.attributes(settings)
+    attrs["chance_morans_i"] = expected_morans_i(dumps.grid[0] * dumps.grid[1])
+    metric = xr.Dataset(
+        {
+            "morans_i": ("run", np.array(mean, dtype=np.float64)),
+            "constant_maps": ("run", np.array(constant, dtype=np.int64)),
+        },
+        coords=run_coords(dumps.runs),
+        attrs=attrs,
+    )
+    points = group_points(dumps.runs)
+    of_point = [summarize(metric["morans_i"].values[indices]) for indices in points.values()]
+    summary = xr.Dataset(
+        {
+            "morans_i_mean": ("point", np.array([point.mean for point in of_point], dtype=np.float64)),
+            "morans_i_sem": ("point", np.array([point.sem for point in of_point], dtype=np.float64)),
+        },
+        coords=point_coords(points),
+        attrs=attrs,
+    )
+    return metric, summary

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from activation_dumps import make_dump, random_activations, write_dumps
+from scipy import stats
+
+from toporep.analyses import activity, morans_i
+from toporep.analyses.dumps import read_dump
+from toporep.io import write_dataset
+from toporep.metrics import morans_i as kernel
+from toporep.metrics import percent_zero, share_correlated
+
+RUNS = [("control", 0.0, 0), ("control", 0.0, 1), ("control", 0.0, 2), ("as", 3.0, 0)]
+
+
+@pytest.mark.parametrize("activation", ["pre", "post"])
+@pytest.mark.parametrize("neighborhood", ["queen", "rook"])
+def test_run_value_is_the_mean_over_stimuli(tmp_path, activation, neighborhood):
+    paths = write_dumps(tmp_path, RUNS)
+    metric, summary = morans_i.run(paths, {"activation": activation, "neighborhood": neighborhood}, {})
+    for value, path in zip(metric.morans_i.values, paths, strict=True):
+        maps = read_dump(path).select(activation).reshape(-1, 3, 4)
+        assert value == pytest.approx(np.mean([kernel(image, neighborhood) for image in maps]), rel=1e-12)
+    assert summary.morans_i_mean[0] == pytest.approx(metric.morans_i.values[:3].mean())
+    assert summary.morans_i_sem[0] == pytest.approx(stats.sem(metric.morans_i.values[:3]))
+    assert summary.n.values.tolist() == [3, 1] and np.isnan(summary.morans_i_sem[1])
+    assert metric.attrs["chance_morans_i"] == summary.attrs["chance_morans_i"] == -1 / 11
+
+
+def test_constant_maps_are_left_out_and_counted(tmp_path):
+    activations = random_activations(1, 12)
+    activations[[2, 5, 9]] = np.array([[-0.1], [0.0], [0.7]], dtype=np.float32)
+    write_dataset(make_dump("control", 0.0, 0, activations=activations), tmp_path / "a.nc", "activations")
+    metric, _ = morans_i.run([tmp_path / "a.nc"], {}, {})
+    assert metric.constant_maps.values.tolist() == [3]
+    kept = np.delete(activations, [2, 5, 9], axis=0).reshape(-1, 3, 4)
+    assert metric.morans_i.item() == pytest.approx(kernel(kept).mean(), rel=1e-12)
+
+
+def test_random_sheet_lies_at_chance_and_a_wave_far_above(tmp_path):
+    noise = np.random.default_rng(0).normal(size=(4000, 121)).astype(np.float32)
+    row, col = np.divmod(np.arange(121), 11)
+    wave = np.sin(0.5 * row + 0.3 * col + np.arange(60)[:, None]).astype(np.float32)
+    values = []
+    for name, activations in (("noise", noise), ("wave", wave)):
+        path = tmp_path / f"{name}.nc"
+        write_dataset(make_dump("control", 0.0, 0, grid=(11, 11), activations=activations), path, "activations")
+        metric, _ = morans_i.run([path], {}, {})
+        values.append(metric.morans_i.item())
+    # The SD of I of 121 independent normal values is 0.048.
+    assert values[0] == pytest.approx(-1 / 120, abs=4 * 0.048 / np.sqrt(4000))
+    assert values[1] > 0.7
+
+
+def test_activity_holds_sparseness_and_shared_response(tmp_path):
+    paths = write_dumps(tmp_path, RUNS)
+    metric, summary = activity.run(paths, {"activation": "post", "threshold": 0.8}, {})
+    of_runs = [read_dump(path).activations for path in paths]
+    np.testing.assert_array_equal(metric.percent_zero, [percent_zero(run) for run in of_runs])
+    shares = [share_correlated(np.maximum(run, 0), 0.8) for run in of_runs]
+    np.testing.assert_array_equal(metric.share_correlated, shares)
+    assert summary.share_correlated_mean[0] == pytest.approx(np.mean(shares[:3]))
+    assert summary.percent_zero_sem[0] == pytest.approx(stats.sem(metric.percent_zero.values[:3]))
+    write_dataset(metric, tmp_path / "activity.nc", "activity")
+    write_dataset(summary, tmp_path / "activity_summary.nc", "activity_summary")
