@@ -213,8 +213,8 @@ class SmallPrint:
     """
 
     def __init__(self, lines: Sequence[str], *, left: float) -> None:
-        # A character of DejaVu Sans at 6 pt takes 0.042 inch on average; this leaves a margin.
-        width = int((PAGE_WIDTH - left) / 0.0435)
+        # A character of DejaVu Sans at 6 pt takes 0.042 inch on average; a line of wide ones needs more.
+        width = int((PAGE_WIDTH - left) / 0.045)
         self._lines = [part for line in lines if line for part in textwrap.wrap(line, width)]
         self._left = left
         self.height = 0.12 + 0.11 * len(self._lines)
