@@ -17,6 +17,7 @@ include: "workflow/rules/activations.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
 
+
 rule all:
     input:
         [TOPOREP.figure_files(paper) for paper in TOPOREP.config.papers],

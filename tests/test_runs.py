@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -197,11 +198,12 @@ CONFIG = config()
 def test_jobs_hold_every_run_once_in_order_and_never_mix_datasets(size, count):
     runs = run_table(CONFIG.papers["truong2025"])[:count]
     jobs = group_runs(runs, size)
-    assert [run for job in jobs for run in job] == runs
+    assert sorted(run for job in jobs for run in job) == sorted(runs)
+    assert all(job == [run for run in runs if run in job] for job in jobs)
     assert all(0 < len(job) <= size for job in jobs)
-    assert all(len({(run.paper, run.dataset) for run in job}) == 1 for job in jobs)
-    per_dataset = [sum(run.dataset == dataset for run in runs) for dataset in ("mnist", "cifar10")]
-    assert len(jobs) == sum(-(-number // size) for number in per_dataset)
+    assert all(len({(run.paper, run.dataset, run.condition) for run in job}) == 1 for job in jobs)
+    per_condition = Counter((run.dataset, run.condition) for run in runs)
+    assert len(jobs) == sum(-(-number // size) for number in per_condition.values())
 
 
 def test_jobs_cannot_be_empty_or_repeat_a_run():

@@ -142,16 +142,18 @@ def evaluation_settings(config: Config, paper: str, dataset: str) -> dict[str, A
 
 
 def group_runs(runs: Iterable[Run], size: int) -> list[list[Run]]:
-    """Divide runs into jobs: at most `size` runs of one paper and dataset each, in the given order.
+    """Divide runs into jobs: at most `size` runs of one paper, dataset and condition each, in the given order.
+
+    Conditions stay apart so that a figure which needs some of them asks for no other runs.
 
     Raises:
         TopoRepError: `size` is less than 1, or a run is given twice.
     """
     if size < 1:
         raise TopoRepError(f"runs in a job: expected at least 1, found {size}")
-    together: dict[tuple[str, str], dict[Run, None]] = {}
+    together: dict[tuple[str, str, str], dict[Run, None]] = {}
     for run in runs:
-        group = together.setdefault((run.paper, run.dataset), {})
+        group = together.setdefault((run.paper, run.dataset, run.condition), {})
         if run in group:
             raise TopoRepError(f"run {run.id} is listed twice")
         group[run] = None

@@ -210,13 +210,14 @@ class Workflow:
     def _check_target(self, target: str, rules: list[str]) -> None:
         figures = f"{self.config.root}/figures/"
         path = os.path.normpath(target)
+        hint = self._scale_hint(path) if path.startswith("results/") else None
+        if hint:
+            raise TopoRepError(f"target {target}: {hint}")
         if path.startswith(figures):
             name, _, ext = path.removeprefix(figures).rpartition(".")
             resolve(name, self.catalog)
             if ext not in _EXTENSIONS:
                 raise TopoRepError(f"target {target}: expected one of .{', .'.join(_EXTENSIONS)}, found .{ext}")
-        elif path.startswith("results/") and not path.startswith(f"{self.config.root}/"):
-            raise TopoRepError(f"target {target}: {self._scale_hint(path)}")
         elif "/" not in path and path not in rules and not os.path.exists(path):
             named = [rule for rule in rules if not rule.startswith(("train_", "activations_"))]
             near = difflib.get_close_matches(path, named, n=3, cutoff=0.4)
@@ -224,12 +225,16 @@ class Workflow:
                 f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(near or named)}"
             )
 
-    def _scale_hint(self, path: str) -> str:
-        scale = path.split("/")[1]
+    def _scale_hint(self, path: str) -> str | None:
+        """What to do about a file of another scale; None if the file is of this one."""
+        scale = Path(path).parts[1]
+        other = scale != self.config.scale and (self.folder / "config" / f"{scale}.yaml").is_file()
+        if not other and path.startswith(f"{self.config.root}/"):
+            return None
         here = f"this is scale {self.config.scale!r}, whose files lie in {self.config.root}/"
-        if (self.folder / "config" / f"{scale}.yaml").is_file():
-            return f"{here}; add --configfile config/{scale}.yaml"
-        return here
+        if scale == "figures":
+            return f"{here}; leave out --configfile for the paper's scale"
+        return f"{here}; add --configfile config/{scale}.yaml" if other else here
 
     def _analysis(self, paper: str, analysis: str) -> Mapping[str, Any]:
         analyses = self.config.papers[paper]["analyses"]
@@ -246,7 +251,7 @@ def _jobs(runs: list[Run], size: int) -> list[Job]:
     counts: dict[str, int] = {}
     jobs = []
     for group in group_runs(runs, size):
-        stem = f"{group[0].paper}_{group[0].dataset}"
+        stem = f"{group[0].paper}_{group[0].dataset}_{group[0].condition}"
         counts[stem] = counts.get(stem, 0) + 1
         jobs.append(Job(f"{stem}_{counts[stem]:03d}", group))
     return jobs

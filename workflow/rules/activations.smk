@@ -15,20 +15,18 @@ for job in TOPOREP.dump_jobs():
             TOPOREP.paths.log("activations", job.name),
         benchmark:
             f"{ROOT}/benchmarks/activations/{job.name}.tsv"
+        conda:
+            "../envs/train.yaml"
+        threads: TOPOREP.resource("activations", "threads")
+        resources:
+            **TOPOREP.gpu("activations"),
+            mem_mb=TOPOREP.resource("activations", "mem_mb"),
+            runtime=TOPOREP.resource("activations", "runtime"),
         params:
             root=lambda wildcards: ROOT,
             runs=[run.id for run in job.runs],
             evaluation=TOPOREP.evaluation_spec(job.runs[0].paper, job.runs[0].dataset),
             code=TOPOREP.code_hash("activations"),
-        conda:
-            "../envs/train.yaml"
-        threads: TOPOREP.resource("activations", "threads")
-        resources:
-            mem_mb=TOPOREP.resource("activations", "mem_mb"),
-            runtime=TOPOREP.resource("activations", "runtime"),
-            **TOPOREP.gpu("activations"),
-        message:
-            f"Writing the activations of {len(job.runs)} runs: {job.title}"
         shell:
             "python -m toporep.cli.activations --runs {params.runs:q} --images {input.images:q} --root {params.root:q}"
             " --evaluation {params.evaluation:q} --code-hash {params.code} --threads {threads} 2>&1 | tee {log:q}"

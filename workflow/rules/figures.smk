@@ -1,9 +1,6 @@
 # Metrics → figures; the targets that a user asks for.
 
 
-for paper in TOPOREP.config.papers],
-
-
 for paper in TOPOREP.config.papers:
 
     rule:
@@ -15,7 +12,11 @@ for paper in TOPOREP.config.papers:
 
 rule figure:
     input:
-        ask(lambda wildcards: TOPOREP.figure_inputs(wildcards.paper, wildcards.figure).values()),
+        ask(
+            lambda wildcards: TOPOREP.figure_inputs(
+                wildcards.paper, wildcards.figure
+            ).values()
+        ),
     output:
         pdf=report(
             f"{ROOT}/figures/{{paper}}/{{figure}}.pdf",
@@ -29,24 +30,34 @@ rule figure:
         f"{ROOT}/logs/figures/{{paper}}/{{figure}}.log",
     benchmark:
         f"{ROOT}/benchmarks/figures/{{paper}}/{{figure}}.tsv"
-    params:
-        inputs=ask(lambda wildcards: TOPOREP.figure_arguments(wildcards.paper, wildcards.figure)),
-        settings=ask(lambda wildcards: TOPOREP.figure_settings(wildcards.paper, wildcards.figure)),
-        title=ask(lambda wildcards: TOPOREP.figure_title(wildcards.paper, wildcards.figure)),
-        code=ask(
-            lambda wildcards: TOPOREP.code_hash("figure", f"toporep.figures.{wildcards.paper}.{wildcards.figure}")
-        ),
     conda:
         "../envs/analysis.yaml"
     threads: TOPOREP.resource("figure", "threads")
     resources:
         mem_mb=TOPOREP.resource("figure", "mem_mb"),
         runtime=TOPOREP.resource("figure", "runtime"),
-    message:
-        "Drawing {wildcards.paper} {wildcards.figure}"
+    params:
+        inputs=ask(
+            lambda wildcards: TOPOREP.figure_arguments(
+                wildcards.paper, wildcards.figure
+            )
+        ),
+        settings=ask(
+            lambda wildcards: TOPOREP.figure_settings(
+                wildcards.paper, wildcards.figure
+            )
+        ),
+        title=ask(
+            lambda wildcards: TOPOREP.figure_title(wildcards.paper, wildcards.figure)
+        ),
+        code=ask(
+            lambda wildcards: TOPOREP.code_hash(
+                "figure", f"toporep.figures.{wildcards.paper}.{wildcards.figure}"
+            )
+        ),
     shell:
         "python -m toporep.cli.figure {wildcards.paper} {wildcards.figure} --input {params.inputs:q}"
-        " --settings {params.settings:q}"        " --outputs {output:q} 2>&1 | tee {log:q}"
+        " --settings {params.settings:q} --outputs {output:q} 2>&1 | tee {log:q}"
 
 
 localrules:
@@ -63,7 +74,5 @@ rule figure_by_name:
         f"{ROOT}/logs/figures/{{figure}}.{{ext}}.log",
     conda:
         "../envs/analysis.yaml"
-    message:
-        "The figure is {output}"
     shell:
         "cp {input:q} {output:q} 2> {log:q}"

@@ -3,7 +3,11 @@
 
 rule analysis:
     input:
-        ask(lambda wildcards: TOPOREP.dumps_of(wildcards.paper, wildcards.dataset, wildcards.analysis)),
+        ask(
+            lambda wildcards: TOPOREP.dumps_of(
+                wildcards.paper, wildcards.dataset, wildcards.analysis
+            )
+        ),
     output:
         metric=f"{ROOT}/metrics/{{paper}}/{{dataset}}/{{analysis}}.nc",
         summary=f"{ROOT}/metrics/{{paper}}/{{dataset}}/{{analysis}}_summary.nc",
@@ -11,18 +15,24 @@ rule analysis:
         f"{ROOT}/logs/metrics/{{paper}}/{{dataset}}/{{analysis}}.log",
     benchmark:
         f"{ROOT}/benchmarks/metrics/{{paper}}/{{dataset}}/{{analysis}}.tsv"
-    params:
-        scale=TOPOREP.config.scale,
-        settings=ask(lambda wildcards: TOPOREP.analysis_settings(wildcards.paper, wildcards.analysis)),
-        code=ask(lambda wildcards: TOPOREP.code_hash("analyze", f"toporep.analyses.{wildcards.analysis}")),
     conda:
         "../envs/analysis.yaml"
     threads: TOPOREP.resource("analysis", "threads")
     resources:
         mem_mb=TOPOREP.resource("analysis", "mem_mb"),
         runtime=TOPOREP.resource("analysis", "runtime"),
-    message:
-        "Computing {wildcards.analysis} of {wildcards.paper}/{wildcards.dataset}"
+    params:
+        scale=TOPOREP.config.scale,
+        settings=ask(
+            lambda wildcards: TOPOREP.analysis_settings(
+                wildcards.paper, wildcards.analysis
+            )
+        ),
+        code=ask(
+            lambda wildcards: TOPOREP.code_hash(
+                "analyze", f"toporep.analyses.{wildcards.analysis}"
+            )
+        ),
     shell:
         "python -m toporep.cli.analyze {wildcards.analysis} --settings {params.settings:q} --scale {params.scale}"
         " --code-hash {params.code} --output {output.metric:q} --summary {output.summary:q} --dumps {input:q}"

@@ -14,19 +14,19 @@ if TOPOREP.stack_size == 1:
             TOPOREP.paths.log("train", TOPOREP.run_pattern),
         benchmark:
             f"{ROOT}/benchmarks/train/{TOPOREP.run_pattern}.tsv"
-        params:
-            root=lambda wildcards: ROOT,
-            spec=ask(lambda wildcards: TOPOREP.training_spec([TOPOREP.run_of(wildcards)])),
-            code=TOPOREP.code_hash("train"),
         conda:
             "../envs/train.yaml"
         threads: TOPOREP.resource("train", "threads")
         resources:
+            **TOPOREP.gpu("train"),
             mem_mb=TOPOREP.resource("train", "mem_mb"),
             runtime=TOPOREP.resource("train", "runtime"),
-            **TOPOREP.gpu("train"),
-        message:
-            "Training {wildcards.paper}/{wildcards.dataset}/{wildcards.condition}/{wildcards.strength}/seed{wildcards.seed}"
+        params:
+            root=lambda wildcards: ROOT,
+            spec=ask(
+                lambda wildcards: TOPOREP.training_spec([TOPOREP.run_of(wildcards)])
+            ),
+            code=TOPOREP.code_hash("train"),
         shell:
             TOPOREP.train_command
 
@@ -46,18 +46,16 @@ else:
                 TOPOREP.paths.log("train", job.name),
             benchmark:
                 f"{ROOT}/benchmarks/train/{job.name}.tsv"
-            params:
-                root=lambda wildcards: ROOT,
-                spec=TOPOREP.training_spec(job.runs),
-                code=TOPOREP.code_hash("train"),
             conda:
                 "../envs/train.yaml"
             threads: TOPOREP.resource("train", "threads")
             resources:
+                **TOPOREP.gpu("train"),
                 mem_mb=TOPOREP.resource("train", "mem_mb"),
                 runtime=TOPOREP.resource("train", "runtime"),
-                **TOPOREP.gpu("train"),
-            message:
-                f"Training {len(job.runs)} runs: {job.title}"
+            params:
+                root=lambda wildcards: ROOT,
+                spec=TOPOREP.training_spec(job.runs),
+                code=TOPOREP.code_hash("train"),
             shell:
                 TOPOREP.train_command

@@ -60,6 +60,8 @@ def dump(run: Run, paths: Paths, provenance: dict, images: ImageData, *, evaluat
     settings = provenance["settings"]
     rows, cols = settings["grid"]
     test, labels = (a[: evaluation["test_images"]] for a in (images.images_test, images.label_test))
+    # The number itself where the setting says "no cap".
+    training = {**settings["training"], "train_images": provenance["train_images"]}
     pre, logits = _evaluate(_load_model(run, paths, settings, device), test, evaluation, device)
     return xr.Dataset(
         {"fc1_pre": (("stimulus", "unit"), pre), "logits": (("stimulus", "class"), logits)},
@@ -77,7 +79,7 @@ def dump(run: Run, paths: Paths, provenance: dict, images: ImageData, *, evaluat
             "condition": run.condition,
             "strength": run.strength,
             "seed": run.seed,
-            "config": canonical_json({**settings, "evaluation": evaluation}),
+            "config": canonical_json({**settings, "training": training, "evaluation": evaluation}),
             "config_sha256": provenance["config_sha256"],
             "data_sha256": images.data_sha256,
             "training_code_hash": provenance["code_hash"],

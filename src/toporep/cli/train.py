@@ -92,7 +92,7 @@ def _train(
         if isinstance(result, Divergence):
             failures.append(result)
         else:
-            _write(result, paths, device)
+            _write(result, paths, device, data)
             last = result.history[-1]
             progress.note(
                 f"{result.spec.run.id}: done, validation accuracy {last['validation_accuracy']:.3f}, "
@@ -101,7 +101,7 @@ def _train(
     return failures
 
 
-def _write(result: Trained, paths: Paths, device: torch.device) -> None:
+def _write(result: Trained, paths: Paths, device: torch.device, data: TrainingData) -> None:
     """Write a run's files; provenance comes last, so that its presence means that all are there."""
     spec = result.spec
     save_tensors(paths.weights(spec.run.id), result.tensors, {"run": spec.run.id, "identity": spec.identity})
@@ -114,6 +114,7 @@ def _write(result: Trained, paths: Paths, device: torch.device) -> None:
         "run": spec.run.id,
         "seed": spec.run.seed,
         "settings": spec.settings,
+        "train_images": len(split(spec.run.seed, len(data.labels), spec.settings["training"])[0]),
         "config_sha256": spec.config_sha256,
         "data_sha256": spec.data_sha256,
         "code_hash": spec.code_hash,
