@@ -113,8 +113,8 @@ def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
         raise TopoRepError(f"{path}: cannot be read ({error.strerror}); train {run.id} first") from error
     if provenance["data_sha256"] != images.data_sha256:
         raise TopoRepError(
-            f"{path}: {run.id} was trained on other data (sha256 {provenance['data_sha256'][:12]}…, the prepared images "
-            f"have {images.data_sha256[:12]}…); train it again"
+            f"{path}: {run.id} was trained on other data (sha256 {provenance['data_sha256'][:12]}…, the prepared "
+            f"images have {images.data_sha256[:12]}…); train it again"
         )
     return provenance
 
