@@ -271,7 +271,8 @@ def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -
     for condition in figure["conditions"]:
         if role not in paper["conditions"][condition]["datasets"]:
             yield Problem((*here, "conditions"), f"condition {condition!r} has no runs on dataset {role!r}")
-        for strength in figure["strengths"]:
+        has_loss = paper["conditions"][condition]["spatial_loss"] != "none"
+        for strength in figure["strengths"] if has_loss else []:
             if strength not in paper["conditions"][condition]["strengths"]:
                 yield Problem((*here, "strengths"), f"{strength:g} is not a strength of condition {condition!r}")
 

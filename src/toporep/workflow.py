@@ -131,6 +131,10 @@ class Workflow:
         """Settings of an analysis, as JSON."""
         return canonical_json(self._analysis(paper, analysis)["settings"])
 
+    def figures(self) -> list[tuple[str, str]]:
+        """(paper, figure) of every figure."""
+        return [(paper, figure) for paper, figures in self.catalog.items() for figure in figures]
+
     def figure_files(self, paper: str) -> list[str]:
         """The files of all figures of a paper."""
         return [self.paths.figure(paper, figure, ext) for figure in self.catalog[paper] for ext in _EXTENSIONS]
@@ -139,14 +143,8 @@ class Workflow:
         """The file of a figure that is named without its paper."""
         return self.paths.figure(*resolve(figure, self.catalog), ext)
 
-    def figure_title(self, paper: str, figure: str) -> str:
-        """Title and caption from the catalog."""
-        entry = self.catalog[paper][figure]
-        return f"{entry['title']}. {entry.get('caption', '')}".strip()
-
     def figure_inputs(self, paper: str, figure: str) -> dict[str, str]:
         """Files that a figure draws, by name, in panel order."""
-        resolve(f"{paper}/{figure}", self.catalog)
         entry, config = self.catalog[paper][figure], self.config.papers[paper]
         if entry["maps"]:
             return self._map_inputs(config, figure)
@@ -173,7 +171,7 @@ class Workflow:
         return {
             f"{run.condition}_{run.strength:g}_seed{run.seed}": self.paths.activations(run)
             for run in runs
-            if run.seed in seeds and run.strength in choice["strengths"]
+            if run.seed in seeds and run.strength in (0, *choice["strengths"])
         }
 
     # Rules
@@ -219,11 +217,11 @@ class Workflow:
             if ext not in _EXTENSIONS:
                 raise TopoRepError(f"target {target}: expected one of .{', .'.join(_EXTENSIONS)}, found .{ext}")
         elif "/" not in path and path not in rules and not os.path.exists(path):
-            named = [rule for rule in rules if not rule.startswith(("train_", "activations_"))]
-            near = difflib.get_close_matches(path, named, n=3, cutoff=0.4)
-            raise TopoRepError(
-                f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(near or named)}"
-            )
+            known = {name: name for name in ("all", *self.config.papers)}
+            files = {figure: f"{figures}{figure}.pdf" for _, figure in self.figures()}
+            near = difflib.get_close_matches(path, [*known, *files], n=3, cutoff=0.4)
+            names = [{**files, **known}[name] for name in near or known]
+            raise TopoRepError(f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(names)}")
 
     def _scale_hint(self, path: str) -> str | None:
         """What to do about a file of another scale; None if the file is of this one."""

@@ -10,54 +10,42 @@ for paper in TOPOREP.config.papers:
             TOPOREP.figure_files(paper),
 
 
-rule figure:
-    input:
-        ask(
-            lambda wildcards: TOPOREP.figure_inputs(
-                wildcards.paper, wildcards.figure
-            ).values()
-        ),
-    output:
-        pdf=report(
-            f"{ROOT}/figures/{{paper}}/{{figure}}.pdf",
-            category="{paper}",
-            labels={"figure": "{figure}", "scale": TOPOREP.config.scale},
-            caption="../report/figure.rst",
-        ),
-        png=f"{ROOT}/figures/{{paper}}/{{figure}}.png",
-        csv=f"{ROOT}/figures/{{paper}}/{{figure}}.csv",
-    log:
-        f"{ROOT}/logs/figures/{{paper}}/{{figure}}.log",
-    benchmark:
-        f"{ROOT}/benchmarks/figures/{{paper}}/{{figure}}.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    threads: TOPOREP.resource("figure", "threads")
-    resources:
-        mem_mb=TOPOREP.resource("figure", "mem_mb"),
-        runtime=TOPOREP.resource("figure", "runtime"),
-    params:
-        inputs=ask(
-            lambda wildcards: TOPOREP.figure_arguments(
-                wildcards.paper, wildcards.figure
-            )
-        ),
-        settings=ask(
-            lambda wildcards: TOPOREP.figure_settings(
-                wildcards.paper, wildcards.figure
-            )
-        ),
-        title=ask(
-            lambda wildcards: TOPOREP.figure_title(wildcards.paper, wildcards.figure)
-        ),
-        code=ask(
-            lambda wildcards: TOPOREP.code_hash(
-                "figure", f"toporep.figures.{wildcards.paper}.{wildcards.figure}"
-            )
-        ),
-    shell:
-        "python -m toporep.cli.figure {wildcards.paper} {wildcards.figure} --input {params.inputs:q}"
-        " --settings {params.settings:q} --outputs {output:q} 2>&1 | tee {log:q}"
+# A rule a figure, so that each has a caption of its own in Snakemake's report.
+for paper, figure in TOPOREP.figures():
+
+    rule:
+        name:
+            f"figure_{paper}_{figure}"
+        input:
+            list(TOPOREP.figure_inputs(paper, figure).values()),
+        output:
+            pdf=report(
+                TOPOREP.paths.figure(paper, figure, "pdf"),
+                category=paper,
+                labels={"figure": figure, "scale": TOPOREP.config.scale},
+                caption=f"../report/{figure}.rst",
+            ),
+            png=TOPOREP.paths.figure(paper, figure, "png"),
+            csv=TOPOREP.paths.figure(paper, figure, "csv"),
+        log:
+            TOPOREP.paths.log("figures", f"{paper}/{figure}"),
+        benchmark:
+            f"{ROOT}/benchmarks/figures/{paper}/{figure}.tsv"
+        conda:
+            "../envs/analysis.yaml"
+        threads: TOPOREP.resource("figure", "threads")
+        resources:
+            mem_mb=TOPOREP.resource("figure", "mem_mb"),
+            runtime=TOPOREP.resource("figure", "runtime"),
+        params:
+            paper=paper,
+            figure=figure,
+            inputs=TOPOREP.figure_arguments(paper, figure),
+            settings=TOPOREP.figure_settings(paper, figure),
+            code=TOPOREP.code_hash("figure", f"toporep.figures.{paper}.{figure}"),
+        shell:
+            "python -m toporep.cli.figure {params.paper} {params.figure} --input {params.inputs:q}"
+            " --settings {params.settings:q} --outputs {output:q} 2>&1 | tee {log:q}"
 
 
 localrules:
@@ -72,7 +60,14 @@ rule figure_by_name:
         f"{ROOT}/figures/{{figure}}.{{ext}}",
     log:
         f"{ROOT}/logs/figures/{{figure}}.{{ext}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/figures/{{figure}}.{{ext}}.tsv"
     conda:
         "../envs/analysis.yaml"
+    threads: TOPOREP.resource("figure", "threads")
+    resources:
+        mem_mb=TOPOREP.resource("figure", "mem_mb"),
+        runtime=TOPOREP.resource("figure", "runtime"),
     shell:
-        "cp {input:q} {output:q} 2> {log:q}"
+        # Copied under another name and then renamed, so that a copy is whole or not there.
+        "(cp {input:q} {output:q}.part && mv {output:q}.part {output:q}) 2> {log:q}"

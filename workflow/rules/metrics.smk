@@ -3,11 +3,7 @@
 
 rule analysis:
     input:
-        ask(
-            lambda wildcards: TOPOREP.dumps_of(
-                wildcards.paper, wildcards.dataset, wildcards.analysis
-            )
-        ),
+        ask(lambda wildcards: TOPOREP.dumps_of(wildcards.paper, wildcards.dataset, wildcards.analysis)),
     output:
         metric=f"{ROOT}/metrics/{{paper}}/{{dataset}}/{{analysis}}.nc",
         summary=f"{ROOT}/metrics/{{paper}}/{{dataset}}/{{analysis}}_summary.nc",
@@ -23,16 +19,8 @@ rule analysis:
         runtime=TOPOREP.resource("analysis", "runtime"),
     params:
         scale=TOPOREP.config.scale,
-        settings=ask(
-            lambda wildcards: TOPOREP.analysis_settings(
-                wildcards.paper, wildcards.analysis
-            )
-        ),
-        code=ask(
-            lambda wildcards: TOPOREP.code_hash(
-                "analyze", f"toporep.analyses.{wildcards.analysis}"
-            )
-        ),
+        settings=ask(lambda wildcards: TOPOREP.analysis_settings(wildcards.paper, wildcards.analysis)),
+        code=ask(lambda wildcards: TOPOREP.code_hash("analyze", f"toporep.analyses.{wildcards.analysis}")),
     shell:
         "python -m toporep.cli.analyze {wildcards.analysis} --settings {params.settings:q} --scale {params.scale}"
         " --code-hash {params.code} --output {output.metric:q} --summary {output.summary:q} --dumps {input:q}"

@@ -23,9 +23,7 @@ if TOPOREP.stack_size == 1:
             runtime=TOPOREP.resource("train", "runtime"),
         params:
             root=lambda wildcards: ROOT,
-            spec=ask(
-                lambda wildcards: TOPOREP.training_spec([TOPOREP.run_of(wildcards)])
-            ),
+            spec=ask(lambda wildcards: TOPOREP.training_spec([TOPOREP.run_of(wildcards)])),
             code=TOPOREP.code_hash("train"),
         shell:
             TOPOREP.train_command
