@@ -16,12 +16,16 @@ _PACKAGE = "toporep"
 _SOURCE = Path(__file__).resolve().parent
 
 # Modules that move bytes, name files or talk to the user. No number depends on them, and file schemas
-# carry versions of their own; a new schema or a new path must not outdate every trained network.
+# carry versions of their own; public images are known by their checksums wherever they were found. A new
+# schema, path or mirror must not outdate every trained network.
 PLUMBING = frozenset(
     {
         "toporep.catalog",
         "toporep.codehash",
         "toporep.config",
+        "toporep.data.download",
+        "toporep.data.local",
+        "toporep.data.registry",
         "toporep.errors",
         "toporep.io",
         "toporep.provenance",

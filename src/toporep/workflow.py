@@ -109,13 +109,14 @@ class Workflow:
         return self.paths.prepared(sources.pop())
 
     def source_settings(self, source: str) -> str:
-        """The registry's entry of a source, as JSON: what its prepared images depend on."""
+        """What the registry says of a source's content, as JSON; not where it is to be had."""
         registry = read_yaml(self.folder / "config" / "datasets.yaml")
         entries = registry.get("sources", registry)
         if source not in entries:
             near = difflib.get_close_matches(source, entries, n=3, cutoff=0.5)
             raise TopoRepError(f"unknown source of images {source!r}; known: {', '.join(near or entries)}")
-        return canonical_json(entries[source])
+        place = ("licence", "citation", "files", "folder", "npz")
+        return canonical_json({key: value for key, value in entries[source].items() if key not in place})
 
     # Analyses and figures
 
@@ -219,7 +220,8 @@ class Workflow:
         elif "/" not in path and path not in rules and not os.path.exists(path):
             known = {name: name for name in ("all", *self.config.papers)}
             files = {figure: f"{figures}{figure}.pdf" for _, figure in self.figures()}
-            near = difflib.get_close_matches(path, [*known, *files], n=3, cutoff=0.4)
+            near = [figure for figure in files if path.lower() in figure.lower()]
+            near = near or difflib.get_close_matches(path, [*known, *files], n=3, cutoff=0.4)
             names = [{**files, **known}[name] for name in near or known]
             raise TopoRepError(f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(names)}")
 
