@@ -21,14 +21,19 @@ from matplotlib.text import Text
 from toporep.cli.figure import main, parse_inputs
 from toporep.errors import TopoRepError
 from toporep.figures import figure_module, style
-from toporep.figures.truong2025 import fig6_colocalization
+from toporep.figures.truong2025 import colocalization
+from toporep.figures.truong2025.fig6_colocalization import alpha_colors
 from toporep.io import write_dataset
 
 STRENGTHS = [0.1, 0.3, 0.5, 1.0, 2.0, 3.0]
 THRESHOLDS = [0.1, 0.3, 0.5, 0.6, 0.7, 0.8]
 FAMILIES = ["ws", "as", "as_reshaped"]
 POINTS = [("control", 0.0), *((family, strength) for family in FAMILIES for strength in STRENGTHS)]
-SUMMARY_FIGURES = {"fig6_colocalization": "colocalization_summary", "figA8_morans_i": "morans_i_summary"}
+COLOCALIZATION_FIGURES = ["fig6_colocalization", "figX5_colocalization_by_alpha"]
+SUMMARY_FIGURES = {
+    **dict.fromkeys(COLOCALIZATION_FIGURES, "colocalization_summary"),
+    "figA8_morans_i": "morans_i_summary",
+}
 CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
 
 
@@ -130,9 +135,10 @@ def activations(condition: str, strength: float, seed: int, *, stimuli: int = 40
 
 
 def write_summaries(folder: Path, figure: str, **options) -> list[str]:
-    make = {"fig6_colocalization": colocalization_summary, "figA8_morans_i": morans_i_summary}[figure]
+    schema = SUMMARY_FIGURES[figure]
+    make = {"colocalization_summary": colocalization_summary, "morans_i_summary": morans_i_summary}[schema]
     for dataset in ("mnist", "cifar10"):
-        write_dataset(make(dataset, **options), folder / f"{dataset}.nc", SUMMARY_FIGURES[figure])
+        write_dataset(make(dataset, **options), folder / f"{dataset}.nc", schema)
     return [f"{dataset}={folder / f'{dataset}.nc'}" for dataset in ("mnist", "cifar10")]
 
 
@@ -187,10 +193,11 @@ def test_two_processes_write_the_same_bytes(tmp_path):
         assert b"tIME" not in png and b"Software" not in png
 
 
-def test_colocalization_table_holds_the_numbers_of_the_files(tmp_path):
-    inputs = write_summaries(tmp_path, "fig6_colocalization")
-    main(arguments("fig6_colocalization", inputs, tmp_path))
-    table = pd.read_csv(tmp_path / "fig6_colocalization.csv", keep_default_na=False, na_values=["nan"])
+@pytest.mark.parametrize("figure", COLOCALIZATION_FIGURES)
+def test_colocalization_table_holds_the_numbers_of_the_files(tmp_path, figure):
+    inputs = write_summaries(tmp_path, figure)
+    main(arguments(figure, inputs, tmp_path))
+    table = pd.read_csv(tmp_path / f"{figure}.csv", keep_default_na=False, na_values=["nan"])
     measured = table[table["origin"] == "this run"]
     assert len(measured) == 2 * len(POINTS) * len(THRESHOLDS)
     for dataset in ("mnist", "cifar10"):
@@ -202,27 +209,29 @@ def test_colocalization_table_holds_the_numbers_of_the_files(tmp_path):
     assert set(table["chance_distance"]) == {5.758549}
 
 
-def test_colocalization_tells_points_without_pairs(tmp_path):
-    figure, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+@pytest.mark.parametrize("figure", COLOCALIZATION_FIGURES)
+def test_colocalization_tells_points_without_pairs(tmp_path, figure):
+    drawn, table = draw(figure, write_summaries(tmp_path, figure))
     missing = table[table["note"].str.startswith("no seed")]
     assert set(zip(missing["condition"], missing["strength"], missing["threshold"], strict=True)) == {
         ("as_reshaped", 0.1, 0.8)
     }
     assert missing["distance_mean"].isna().all()
     assert table.loc[table["note"].str.startswith("not every"), "distance_n"].tolist() == [2, 2]
-    assert "no pair above α" in texts(figure)
+    assert "no pair above α" in texts(drawn)
 
 
-def test_colocalization_gives_the_published_values_of_section_3_4_1(tmp_path):
-    _, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+@pytest.mark.parametrize("figure", COLOCALIZATION_FIGURES)
+def test_colocalization_gives_the_published_values_of_section_3_4_1(tmp_path, figure):
+    _, table = draw(figure, write_summaries(tmp_path, figure))
     published = table[table["origin"] == "published"]
     values = {(row.condition, row.threshold): row.distance_mean for row in published.itertuples()}
     assert values == {("control", 0.1): 5.56, ("control", 0.3): 5.58, ("as", 0.1): 5.64, ("as", 0.3): 5.57}
     assert set(published["dataset"]) == {"mnist"}
 
 
-def test_colocalization_draws_each_line_of_the_table(tmp_path):
-    figure, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+def test_colocalization_by_alpha_draws_each_line_of_the_table(tmp_path):
+    figure, table = draw("figX5_colocalization_by_alpha", write_summaries(tmp_path, "figX5_colocalization_by_alpha"))
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == [f"α = {threshold:g}" for threshold in THRESHOLDS] * 2
     for axes, (dataset, threshold) in zip(
@@ -233,6 +242,86 @@ def test_colocalization_draws_each_line_of_the_table(tmp_path):
             chosen = (table["dataset"] == dataset) & (table["threshold"] == threshold) & (table["condition"] == family)
             expected = table[chosen & (table["origin"] == "this run")].sort_values("strength")["distance_mean"]
             np.testing.assert_array_equal(drawn[style.condition_styles([family])[family].color], expected)
+
+
+def test_figure_6_draws_each_line_of_the_table_with_the_control_at_its_left(tmp_path):
+    figure, table = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+    looks = style.condition_styles(["control", *FAMILIES])
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == [looks[family].label for family in FAMILIES] * 2
+    order = [(dataset, family) for dataset in ("mnist", "cifar10") for family in FAMILIES]
+    for axes, (dataset, family) in zip(panels, order, strict=True):
+        rows = table[(table["dataset"] == dataset) & (table["origin"] == "this run")]
+        for condition in (family, "control"):
+            shades = dict(zip(THRESHOLDS, alpha_colors(looks[condition].color, len(THRESHOLDS)), strict=True))
+            for threshold, shade in shades.items():
+                drawn = [line for line in axes.lines if line.get_color() == shade and line.get_marker() == "o"]
+                own = rows[(rows["condition"] == condition) & (rows["threshold"] == threshold)]
+                expected = own.sort_values("strength")["distance_mean"]
+                np.testing.assert_array_equal(drawn[0].get_ydata(), expected)
+                # Categorical strengths 0, 1, 2, …; the control has none and stands before them.
+                x = np.asarray(drawn[0].get_xdata(), dtype=float)
+                assert (x < -0.5).all() if condition == "control" else (np.abs(x - np.arange(len(x))) < 0.5).all()
+
+
+def test_figure_6_shows_published_values_at_the_control_of_their_alpha_and_in_both_readings_of_as(tmp_path):
+    figure, _ = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    found = []
+    for axes in panels:
+        ticks = dict(zip(axes.get_xticks(), THRESHOLDS + STRENGTHS, strict=True))
+        diamonds = [line for line in axes.lines if line.get_marker() == "d"]
+        at = [(ticks.get(line.get_xdata()[0], "beside"), line.get_ydata()[0]) for line in diamonds]
+        found.append(sorted(at, key=lambda pair: pair[1]))
+    control = [(0.1, 5.56), (0.3, 5.58)]
+    both = [(0.1, 5.56), ("beside", 5.57), (0.3, 5.58), ("beside", 5.64)]
+    assert found == [control, both, both, [], [], []]
+
+
+def test_figure_6_shares_the_ordinate_unless_that_would_flatten_a_dataset(tmp_path):
+    inputs = write_summaries(tmp_path, "fig6_colocalization")
+
+    def limits() -> list[tuple[float, float]]:
+        figure, _ = draw("fig6_colocalization", inputs)
+        panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+        assert len({axes.get_ylim() for axes in panels[:3]}) == len({axes.get_ylim() for axes in panels[3:]}) == 1
+        for dataset, axes in (("mnist", panels[0]), ("cifar10", panels[3])):
+            mean = xr.load_dataset(tmp_path / f"{dataset}.nc")["distance_mean"]
+            assert axes.get_ylim()[0] < mean.min() and mean.max() < axes.get_ylim()[1]
+        assert ("ordinates of different extent" in texts(figure)) == (panels[0].get_ylim() != panels[3].get_ylim())
+        return [panels[0].get_ylim(), panels[3].get_ylim()]
+
+    first, second = limits()
+    assert first == second
+    deep = colocalization_summary("cifar10")
+    deep["distance_mean"] = 5.75 + 4 * (deep["distance_mean"] - 5.75)
+    write_dataset(deep, tmp_path / "cifar10.nc", "colocalization_summary")
+    first, second = limits()
+    assert second[0] < first[0] - 1
+
+
+def test_labels_of_figure_6_do_not_overlap(tmp_path):
+    figure, _ = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    shown = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        shown += [axes.yaxis.label, *(text for text in axes.get_children() if isinstance(text, Text))]
+        shown += axes.get_xticklabels() if axes.xaxis.get_tick_params()["labelbottom"] else []
+    boxes = [(text, text.get_window_extent(renderer)) for text in shown if text.get_text() and text.get_visible()]
+    assert len(boxes) > 100
+    for index, (text, box) in enumerate(boxes):
+        for other, another in boxes[index + 1 :]:
+            assert not box.padded(-1).overlaps(another.padded(-1)), f"{text.get_text()!r} on {other.get_text()!r}"
+
+
+@pytest.mark.parametrize("family", ["control", *FAMILIES])
+def test_thresholds_darken_in_equal_steps_that_are_seen_in_grey(family):
+    shades = alpha_colors(style.condition_styles([family])[family].color, len(THRESHOLDS))
+    lightness = [lab(linear(shade))[0] for shade in shades]
+    # A difference of about 2.3 is just noticeable.
+    np.testing.assert_allclose(np.diff(lightness), -10, atol=0.1)
 
 
 def test_morans_i_table_holds_the_numbers_of_the_files(tmp_path):
@@ -394,7 +483,7 @@ def test_conditions_keep_apart_under_colour_blindness(kind):
                 assert np.linalg.norm(seen[first] - seen[second]) > 15, f"{first} and {second}"
 
 
-def linear(color: str) -> np.ndarray:
+def linear(color: str | tuple[float, float, float]) -> np.ndarray:
     rgb = np.array(to_rgb(color))
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
@@ -408,6 +497,8 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 def test_unknown_figure_paper_input_and_setting_are_told(tmp_path):
     with pytest.raises(TopoRepError, match="fig6_colocalization"):
         figure_module("truong2025", "fig6_colocalisation")
+    with pytest.raises(TopoRepError, match="no figure of truong2025 is named 'colocalization'"):
+        figure_module("truong2025", "colocalization")
     with pytest.raises(TopoRepError, match="truong2025"):
         figure_module("truong2026", "fig6_colocalization")
     with pytest.raises(TopoRepError, match="NAME=path"):
@@ -424,7 +515,7 @@ def test_unknown_figure_paper_input_and_setting_are_told(tmp_path):
 def test_drawing_does_not_import_torch():
     code = (
         "import sys, toporep.cli.figure as c; from toporep.figures import figure_module as m;"
-        "[m('truong2025', f) for f in ('fig6_colocalization', 'fig7_activation_maps', 'figA8_morans_i')];"
+        f"[m('truong2025', f) for f in {[*SUMMARY_FIGURES, 'fig7_activation_maps']!r}];"
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -436,7 +527,7 @@ def test_published_values_are_below_the_exact_chance_of_the_sheet():
     distances = np.linalg.norm(units[:, None] - units[None], axis=-1)[np.triu_indices(121, 1)]
     assert distances.size == 7260
     assert distances.mean() == pytest.approx(5.7585, abs=5e-5)
-    control = [value for _, condition, _, value in fig6_colocalization.PUBLISHED if condition == "control"]
+    control = [value for _, condition, _, value in colocalization.PUBLISHED if condition == "control"]
     assert all(0.15 < distances.mean() - value < 0.25 for value in control)
 
 

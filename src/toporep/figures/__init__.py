@@ -1,7 +1,8 @@
 """Figures: each module `toporep.figures.<paper>.<figure>` draws metric files and computes no statistic.
 
-A figure module has one public function, `draw(inputs)`, that takes the input files by name, in panel order, and
-returns the matplotlib figure and the table of the numbers drawn in it.
+A figure module is named `fig…` and has a function `draw(inputs)` that takes the input files by name, in panel order,
+and returns the matplotlib figure and the table of the numbers drawn in it. Other modules of a paper hold what its
+figures share.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ def figure_module(paper: str, figure: str) -> ModuleType:
     Raises:
         TopoRepError: no such paper or figure; the message lists the near names.
     """
-    package = importlib.import_module(f"{__name__}.{_known('paper', paper, _submodules(__name__))}")
-    name = _known(f"figure of {paper}", figure, _submodules(package.__name__))
+    package = importlib.import_module(f"{__name__}.{_known('paper', paper, _papers())}")
+    name = _known(f"figure of {paper}", figure, _figures(package))
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
-def _submodules(package: str) -> list[str]:
-    # Papers are packages; beside them in this folder lie plain modules (style, export), which draw nothing.
-    top = package == __name__
-    found = pkgutil.iter_modules(importlib.import_module(package).__path__)
-    return [module.name for module in found if module.ispkg == top]
+def _papers() -> list[str]:
+    # Beside the papers, which are packages, lie plain modules (style, export).
+    return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+
+
+def _figures(package: ModuleType) -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("fig")]
 
 
 def _known(kind: str, name: str, known: list[str]) -> str:

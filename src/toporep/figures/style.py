@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
 # Text width of a two-column journal page, in inches.
@@ -135,10 +136,15 @@ def missing_handle(label: str) -> Line2D:
     return Line2D([], [], color="0.25", label=label, **_CROSS)
 
 
-def legend(figure: Figure, handles: Sequence[Artist], *, left: float, top: float) -> None:
-    """Write the legend in three columns at the head of the figure; left and top are figure fractions."""
+def legend(figure: Figure, handles: Sequence[Artist | tuple[Artist, ...]], *, left: float, top: float) -> None:
+    """Write the legend in three columns at the head of the figure; left and top are figure fractions.
+
+    Handles in a tuple stand side by side, under the label of the first.
+    """
     figure.legend(
         handles=list(handles),
+        labels=[(handle[0] if isinstance(handle, tuple) else handle).get_label() for handle in handles],
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
         loc="upper left",
         bbox_to_anchor=(left, top),
         bbox_transform=figure.transFigure,

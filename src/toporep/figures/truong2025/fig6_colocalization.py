@@ -2,272 +2,341 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Rectangle
 
 from toporep.figures import style
-from toporep.figures.truong2025 import (
-    axis_strengths,
-    families,
-    on_axis,
-    provenance_lines,
-    read_summaries,
-    settings_of,
-    summary_table,
+from toporep.figures.truong2025 import axis_strengths, families
+from toporep.figures.truong2025.colocalization import (
+    CHANCE_COLOR,
+    FROM_FILE,
+    FROM_PAPER,
+    NULL_COLOR,
+    is_partial,
+    label_ordinates,
+    pairs_axis,
+    published_marker,
+    read_panels,
+    reference_handles,
+    small_print,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
     from matplotlib.axes import Axes
 
-# Section 3.4.1 gives these for MNIST only, and for activation similarity without saying at which λ.
-PUBLISHED = (
-    ("mnist", style.CONTROL, 0.1, 5.56),
-    ("mnist", style.CONTROL, 0.3, 5.58),
-    ("mnist", "as", 0.1, 5.64),
-    ("mnist", "as", 0.3, 5.57),
-)
-_VARIABLES = ["distance_mean", "distance_sem", "distance_n", "pairs_mean", "null_low", "null_high"]
-_THIS_RUN, _PUBLISHED = "this run", "published"
-_CHANCE_COLOR, _NULL_COLOR = "0.15", "0.86"
+# Published values of activation similarity stand in the panels of both its readings.
+_READINGS_OF_AS = ("as", "as_reshaped")
+_WIDEST_NULL_COLOR = "0.94"
+_COLUMNS = 3
 
-# Lay-out in inches: legend, then for each dataset a title, distances, pairs, labels of the abscissa.
-_HEAD, _TITLE, _DISTANCE, _GAP, _PAIRS, _LABELS = 0.58, 0.42, 1.7, 0.08, 0.6, 0.38
+# Lay-out in inches: legend, then for each row of panels a title, distances, pairs, labels of the abscissa.
+_HEAD, _TITLE, _DISTANCE, _GAP, _PAIRS, _LABELS = 0.6, 0.42, 2.1, 0.08, 0.66, 0.42
 _LEFT, _RIGHT = 0.66, 0.05
+_LABEL_STEP = 0.095  # between the α at the ends of the lines
+_CROSS_STEP = 0.05  # between rows of crosses, as a fraction of the panel
+
+# Places on the abscissa, where neighbouring strengths are 1 apart.
+_CONTROL_STEP, _CONTROL_GAP, _SPREAD, _PUBLISHED_ROOM, _LABEL_ROOM = 0.68, 1.0, 0.5, 0.9, 1.5
 
 
 def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
-    """Draw one row of panels a dataset, one panel a correlation threshold α, one line a condition.
+    """Draw one row of panels a dataset, one panel a family of conditions, one line a correlation threshold α.
 
-    The paper overlays the six thresholds in one panel a dataset; side by side, each condition can be compared with
-    the control at the same α. Under each panel stands the number of pairs behind its points.
+    The control stands at the left of each panel. Under each panel stands the number of pairs behind its points.
 
     Args:
         inputs: dataset → file of schema `colocalization_summary`, in panel order.
 
     Returns:
-        The figure, and a table with one row a point and threshold and one a published value. Columns: dataset, source,
-        scale, origin ("this run" or "published"), condition, strength, threshold, distance_mean, distance_sem (units of
-        the grid spacing), distance_n (seeds with a connected pair), n_seeds, pairs_mean, chance_distance, null_low,
-        null_high, note.
+        The figure, and the table of `colocalization.read_panels`.
 
     Raises:
         TopoRepError: see `read_summaries`.
 
     Source: Truong & Hasson 2025, section 3.4.1 and Figure 6.
     """
-    panels = read_summaries(inputs, "colocalization_summary")
-    table = _table(panels)
+    panels, table = read_panels(inputs)
+    rows = [(name, shown) for name in panels for shown in _rows_of_families(table[table["dataset"] == name])]
+    limits = _limits(table)
     with style.context():
-        small_print = style.SmallPrint(_small_print(panels), left=_LEFT)
-        height = _HEAD + small_print.height + len(panels) * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS)
+        foot = style.SmallPrint([*small_print(panels, sem="Vertical lines"), _notes(limits)], left=_LEFT)
+        height = _HEAD + foot.height + len(rows) * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS)
         figure = Figure(figsize=(style.PAGE_WIDTH, height))
         styles = style.condition_styles(list(dict.fromkeys(table["condition"])))
-        for row, (name, panel) in enumerate(panels.items()):
-            _draw_dataset(figure, table[table["dataset"] == name], styles, row=row, title=_title(name, panel))
-        _legend(figure, table, styles)
-        small_print.draw(figure)
+        for row, (name, shown) in enumerate(rows):
+            looks = {family: styles[family] for family in shown}
+            title = style.dataset_title(name, panels[name].attrs["source"])
+            _draw_row(figure, table[table["dataset"] == name], looks, row=row, title=title, limits=limits[name])
+        _legend(figure, table)
+        foot.draw(figure)
     return figure, table
 
 
-def _table(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    import pandas as pd
+def alpha_colors(color: str, n: int) -> list[tuple[float, float, float]]:
+    """Shades of a colour for n thresholds α in ascending order, from light to dark.
 
-    table = summary_table(panels, _VARIABLES)
-    table.insert(3, "origin", _THIS_RUN)
-    table["note"] = np.select(
-        [
-            table["distance_n"] == 0,
-            table["distance_n"] < table["n_seeds"],
-            table["distance_sem"].isna(),
-        ],
-        ["no seed has a pair above the threshold", "not every seed has a pair above the threshold", "one seed: no SEM"],
-        "",
-    )
-    table = pd.concat([table, _published(panels)], ignore_index=True).astype(
-        {"distance_n": "Int64", "n_seeds": "Int64"}
-    )
-    chance = [float(panels[name].attrs["chance_distance"]) for name in table["dataset"]]
-    table.insert(table.columns.get_loc("null_low"), "chance_distance", chance)
-    columns = table.columns.tolist()
-    columns.insert(columns.index("distance_n") + 1, columns.pop(columns.index("n_seeds")))
-    return table[columns]
+    The lightness (CIE L*) falls in equal steps and is the same for every colour, so that α can be told in grey too.
+    """
+    from matplotlib.colors import to_rgb
+
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    shades = []
+    for lightness in np.linspace(72, 22, n):
+        wanted = ((lightness + 16) / 116) ** 3
+        white = (wanted - luminance) / (1 - luminance)
+        mixed = linear + white * (1 - linear) if white > 0 else linear * wanted / luminance
+        encoded = np.where(mixed <= 0.0031308, mixed * 12.92, 1.055 * mixed ** (1 / 2.4) - 0.055)
+        shades.append(tuple(float(value) for value in np.clip(encoded, 0, 1)))
+    return shades
 
 
-def _published(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    import pandas as pd
+@dataclass(frozen=True)
+class _Places:
+    """Where things stand on the abscissa; the strengths at 0, 1, 2, …, the control at the left of them."""
 
-    rows = [
-        {
-            "dataset": dataset,
-            "source": dataset,
-            "scale": "paper",
-            "origin": _PUBLISHED,
-            "condition": condition,
-            "strength": 0.0 if condition == style.CONTROL else np.nan,
-            "threshold": threshold,
-            "distance_mean": distance,
-            "note": "section 3.4.1" if condition == style.CONTROL else "section 3.4.1, highest over strengths",
-        }
-        for dataset, condition, threshold, distance in PUBLISHED
-        if dataset in panels and threshold in panels[dataset]["threshold"].values
-    ]
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["dataset"])
+    strengths: Sequence[float]
+    thresholds: Sequence[float]
+    published: bool
+
+    @property
+    def control(self) -> np.ndarray:
+        """Place of the control at each threshold."""
+        n = len(self.thresholds)
+        return -_CONTROL_GAP - _CONTROL_STEP * np.arange(n)[::-1] - 0.5 * _CONTROL_STEP
+
+    @property
+    def shifts(self) -> np.ndarray:
+        """Displacement of each threshold's line, so that error bars stand side by side."""
+        n = len(self.thresholds)
+        return _SPREAD * (np.arange(n) - (n - 1) / 2) / max(n - 1, 1)
+
+    @property
+    def highest(self) -> float:
+        """Place of published values whose strength is not told."""
+        return len(self.strengths) - 0.1
+
+    @property
+    def end(self) -> float:
+        """Right end of what is drawn, where the labels of the lines begin."""
+        return len(self.strengths) - 0.5 + _PUBLISHED_ROOM * self.published
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        return float(self.control[0]) - 0.6 * _CONTROL_STEP, self.end + _LABEL_ROOM
 
 
-def _title(name: str, panel: xr.Dataset) -> str:
-    return style.dataset_title(name, panel.attrs["source"])
+def _rows_of_families(rows: pd.DataFrame) -> list[list[str]]:
+    shown = families(rows["condition"].tolist())
+    return [shown[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
 
 
-def _draw_dataset(
-    figure: Figure, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle], *, row: int, title: str
+def _limits(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Ordinate of each dataset: one for all, unless a dataset would fill less than half of it."""
+    sem = table["distance_sem"].fillna(0)
+    drawn = [table["distance_mean"] - sem, table["distance_mean"] + sem]
+    drawn += [table[name] for name in ("chance_distance", "null_low", "null_high")]
+    low, high = np.fmin.reduce(drawn), np.fmax.reduce(drawn)
+    own = {
+        name: (low[rows].min(), high[rows].max()) for name, rows in table.groupby("dataset", sort=False).indices.items()
+    }
+    common = min(low for low, _ in own.values()), max(high for _, high in own.values())
+    if all(high - low >= 0.5 * (common[1] - common[0]) for low, high in own.values()):
+        own = dict.fromkeys(own, common)
+    # Room for the crosses under the lines, a row a threshold.
+    empty = table.loc[table["distance_n"] == 0].drop_duplicates(["dataset", "threshold"])
+    crosses = empty.groupby("dataset").size().max() if len(empty) else 0
+    below = 0.05 + 1.3 * _CROSS_STEP * crosses
+    return {name: (low - below * (high - low), high + 0.05 * (high - low)) for name, (low, high) in own.items()}
+
+
+def _notes(limits: Mapping[str, tuple[float, float]]) -> str:
+    return "The datasets have ordinates of different extent." if len(set(limits.values())) > 1 else ""
+
+
+def _draw_row(
+    figure: Figure,
+    rows: pd.DataFrame,
+    looks: Mapping[str, style.ConditionStyle],
+    *,
+    row: int,
+    title: str,
+    limits: tuple[float, float],
 ) -> None:
     width, height = figure.get_size_inches()
     top = height - _HEAD - row * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS) - _TITLE
-    thresholds = sorted(rows["threshold"].unique())
     grid = figure.add_gridspec(
         2,
-        len(thresholds),
+        _COLUMNS,
         left=_LEFT / width,
         right=1 - _RIGHT / width,
         top=top / height,
         bottom=(top - _DISTANCE - _GAP - _PAIRS) / height,
         height_ratios=(_DISTANCE, _PAIRS),
         hspace=2 * _GAP / (_DISTANCE + _PAIRS),
-        wspace=0.09,
+        wspace=0.06,
+    )
+    measured = rows[rows["origin"] == FROM_FILE]
+    places = _Places(
+        axis_strengths(measured),
+        sorted(measured["threshold"].unique()),
+        published=bool(rows.loc[rows["origin"] == FROM_PAPER, "condition"].isin(_READINGS_OF_AS).any()),
     )
     first = None
-    for column, threshold in enumerate(thresholds):
+    for column, (family, look) in enumerate(looks.items()):
         upper = figure.add_subplot(grid[0, column], sharey=first and first[0])
         lower = figure.add_subplot(grid[1, column], sharey=first and first[1])
         first = first or (upper, lower)
+        upper.set_ylim(limits)
+        pairs_axis(lower)
         for axes in (upper, lower):
-            style.strength_axis(axes, axis_strengths(rows), compact=True, slots=(rows["origin"] == _PUBLISHED).any())
-        _draw_threshold(upper, lower, rows[rows["threshold"] == threshold], styles)
-        upper.set_title(f"α = {threshold:g}", pad=3)
-        for axes in (upper, lower):
+            _abscissa(axes, places, labels=axes is lower)
             axes.tick_params(labelleft=column == 0)
-    if (rows["distance_n"] == 0).any():
-        # Room for the crosses under the lines.
-        low, high = first[0].get_ylim()
-        first[0].set_ylim(low - 0.08 * (high - low), high)
-    first[0].set_ylabel("mean distance of\nconnected pairs (grid spacings)")
-    first[1].set_ylabel("number\nof pairs")
-    for axes in first:
-        axes.yaxis.set_label_coords(-0.36 / (first[0].get_position().width * width), 0.5)
+        _draw_references(upper, rows, places)
+        _draw_control(upper, lower, measured[measured["condition"] == style.CONTROL], places)
+        _draw_family(upper, lower, measured[measured["condition"] == family], places, color=look.color)
+        _draw_published(upper, rows[rows["origin"] == FROM_PAPER], places, family=family)
+        color = alpha_colors(look.color, 3)[1]
+        upper.set_title(look.label, pad=3, color=color, loc="left")
+    label_ordinates(*first)
     figure.text(_LEFT / width, (top + 0.21) / height, title, fontsize=8, fontweight="bold")
 
 
-def _draw_threshold(upper: Axes, lower: Axes, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
-    measured = rows[rows["origin"] == _THIS_RUN]
-    strengths = axis_strengths(measured)
-    upper.tick_params(labelbottom=False)
-    lower.set_xlabel("λ", labelpad=1)
-    _draw_chance(upper, measured.iloc[0])
-    control = measured[measured["condition"] == style.CONTROL].iloc[0]
-    style.control_line(upper, control["distance_mean"], control["distance_sem"])
-    look = styles[style.CONTROL]
-    lower.axhline(control["pairs_mean"], color=look.color, linestyle=look.linestyle)
-    if np.isnan(control["distance_mean"]):
-        style.mark_missing(upper, np.array([upper.get_xlim()[1] - 0.3]), y=0.1, color=look.color)
-    conditions = families(measured["condition"].tolist())
-    for index, condition in enumerate(conditions):
-        own = measured[measured["condition"] == condition]
-        _draw_condition(upper, lower, own, strengths, look=styles[condition])
-        # Side by side, so that conditions that lack the same point do not hide each other.
-        empty = np.flatnonzero(on_axis(own, strengths, "distance_n") == 0)
-        place = empty + (index - (len(conditions) - 1) / 2) * 0.32
-        style.mark_missing(upper, place, y=0.035, color=styles[condition].color)
-    for published in rows[rows["origin"] == _PUBLISHED].itertuples():
-        # The control left, AS right, so that two near values do not hide each other.
-        x = len(strengths) - (0.3 if published.condition == style.CONTROL else -0.2)
-        upper.plot(x, published.distance_mean, **_published_marker(styles[published.condition].color))
-    # Logarithmic from 1 up, so that the few pairs at high α can be read, and with a place for none.
-    lower.set_yscale("symlog", linthresh=1, linscale=0.6)
-    lower.set_ylim(-0.35, 15000)
-    lower.set_yticks([0, 1, 100, 10000], ["0", "1", "100", "10 000"])
+def _abscissa(axes: Axes, places: _Places, *, labels: bool) -> None:
+    axes.set_xlim(places.limits)
+    axes.spines["bottom"].set_bounds(places.limits[0], places.end)
+    ticks, names = [*places.control, *range(len(places.strengths))], [*places.thresholds, *places.strengths]
+    names = [style.strength_label(value) for value in names]
+    axes.set_xticks(ticks, [name[1:] if name.startswith("0.") else name for name in names])
+    axes.tick_params(labelbottom=labels)
+    if not labels:
+        return
+    for label in axes.get_xticklabels()[: len(places.control)]:
+        label.set_fontsize(6)
+    words = {"ha": "center", "va": "top", "textcoords": "offset points", "xycoords": axes.get_xaxis_transform()}
+    axes.annotate("control at α", (float(places.control.mean()), 0), (0, -13), **words)
+    axes.annotate("λ", ((len(places.strengths) - 1) / 2, 0), (0, -13), **words)
 
 
-def _draw_condition(
-    upper: Axes,
-    lower: Axes,
-    own: pd.DataFrame,
-    strengths: list[float],
-    *,
-    look: style.ConditionStyle,
+def _draw_references(axes: Axes, rows: pd.DataFrame, places: _Places) -> None:
+    null = rows.drop_duplicates("threshold").set_index("threshold")[["null_low", "null_high"]].loc[places.thresholds]
+    null = null.to_numpy(dtype=float)
+    for x, (low, high) in zip(places.control, null, strict=True):
+        _box(axes, x - 0.5 * _CONTROL_STEP, x + 0.5 * _CONTROL_STEP, low, high, color=NULL_COLOR)
+    # Behind the lines the extremes alone: six bands on each other could not be told apart.
+    by_width = sorted(null[np.isfinite(null).all(axis=1)].tolist(), key=lambda limits: limits[0] - limits[1])
+    for limits, color in zip(by_width[:1] + by_width[1:][-1:], (_WIDEST_NULL_COLOR, NULL_COLOR), strict=False):
+        _box(axes, -0.6, places.end, *limits, color=color)
+    chance = rows["chance_distance"].iloc[0]
+    axes.plot([places.limits[0], places.end], [chance, chance], color=CHANCE_COLOR, linewidth=0.5, zorder=1)
+
+
+def _box(axes: Axes, left: float, right: float, low: float, high: float, *, color: str) -> None:
+    if np.isfinite([low, high]).all():
+        axes.add_patch(Rectangle((left, low), right - left, high - low, color=color, linewidth=0, zorder=0.5))
+
+
+def _draw_control(upper: Axes, lower: Axes, rows: pd.DataFrame, places: _Places) -> None:
+    rows = rows.set_index("threshold").loc[places.thresholds]
+    colors = alpha_colors(style.condition_styles([style.CONTROL])[style.CONTROL].color, len(places.thresholds))
+    for x, color, (_, row) in zip(places.control, colors, rows.iterrows(), strict=True):
+        _points(upper, np.array([x]), rows.loc[[row.name]], color=color, markersize=3.4)
+        lower.plot(x, row["pairs_mean"], color=color, marker="o", markersize=2.6)
+        if row["distance_n"] == 0:
+            style.mark_missing(upper, np.array([x]), y=0.04, color=color)
+
+
+def _draw_family(upper: Axes, lower: Axes, rows: pd.DataFrame, places: _Places, *, color: str) -> None:
+    colors = alpha_colors(color, len(places.thresholds))
+    x = np.arange(len(places.strengths))
+    ends = {}
+    heights = iter(0.04 + _CROSS_STEP * np.arange(len(places.thresholds)))
+    for threshold, shift, shade in reversed(list(zip(places.thresholds, places.shifts, colors, strict=True))):
+        own = rows[rows["threshold"] == threshold].set_index("strength").reindex(list(places.strengths))
+        _points(upper, x + shift, own, color=shade, markersize=2.8, line=True)
+        lower.plot(x + shift, own["pairs_mean"], color=shade, marker="o", markersize=2, linewidth=0.9)
+        empty = (own["distance_n"] == 0).to_numpy(dtype=bool, na_value=False)
+        if empty.any():
+            # One row of crosses a threshold, the highest undermost.
+            style.mark_missing(upper, x[empty] + shift, y=next(heights), color=shade)
+        defined = np.flatnonzero(np.isfinite(own["distance_mean"]))
+        if defined.size:
+            ends[threshold] = (x[defined[-1]] + shift, own["distance_mean"].iloc[defined[-1]], shade)
+    _label_ends(upper, ends, places)
+
+
+def _points(
+    axes: Axes, x: np.ndarray, rows: pd.DataFrame, *, color: object, markersize: float, line: bool = False
 ) -> None:
-    x = np.arange(len(strengths))
-    mean = on_axis(own, strengths, "distance_mean")
-    seeds, pairs = on_axis(own, strengths, "distance_n"), on_axis(own, strengths, "pairs_mean")
-    partial = (seeds > 0) & (seeds < on_axis(own, strengths, "n_seeds"))
-    style.band(upper, x, mean, on_axis(own, strengths, "distance_sem"), color=look.color)
-    upper.plot(x, mean, color=look.color, marker=look.marker, zorder=3)
-    upper.plot(x[partial], mean[partial], color=look.color, marker=look.marker, mfc="white", linestyle="none", zorder=4)
-    lower.plot(x, pairs, color=look.color, marker=look.marker, markersize=2.2, linewidth=0.9)
+    mean, sem = rows["distance_mean"].to_numpy(dtype=float), rows["distance_sem"].to_numpy(dtype=float)
+    drawn = np.isfinite(mean) & np.isfinite(sem)
+    if drawn.any():
+        axes.vlines(x[drawn], (mean - sem)[drawn], (mean + sem)[drawn], color=color, linewidth=0.7, zorder=2.5)
+    look = {"color": color, "marker": "o", "markersize": markersize}
+    axes.plot(x, mean, **look, linestyle="-" if line else "none", linewidth=1.0, markeredgewidth=0, zorder=3)
+    partial = is_partial(rows).to_numpy(dtype=bool, na_value=False)
+    if partial.any():
+        axes.plot(x[partial], mean[partial], **look, mfc="white", linestyle="none", zorder=4)
 
 
-def _draw_chance(axes: Axes, row: pd.Series) -> None:
-    if np.isfinite(row["null_low"]) and np.isfinite(row["null_high"]):
-        axes.axhspan(row["null_low"], row["null_high"], color=_NULL_COLOR, linewidth=0, zorder=0)
-    axes.axhline(row["chance_distance"], color=_CHANCE_COLOR, linewidth=0.5, zorder=1)
+def _label_ends(axes: Axes, ends: Mapping[float, tuple[float, float, object]], places: _Places) -> None:
+    """Write each α beside the end of its line, with a thin line between where labels had to give way."""
+    if not ends:
+        return
+    low, high = axes.get_ylim()
+    step = _LABEL_STEP / _DISTANCE * (high - low)
+    order = sorted(ends, key=lambda threshold: ends[threshold][1])
+    heights = _spaced([ends[threshold][1] for threshold in order], step, low=low + step / 2, high=high - 1.5 * step)
+    for threshold, y in zip(order, heights, strict=True):
+        x_end, y_end, color = ends[threshold]
+        axes.plot([x_end, places.end, places.end + 0.35], [y_end, y_end, y], color=color, linewidth=0.35, zorder=1.5)
+        axes.text(places.end + 0.45, y, style.strength_label(threshold), color="0.15", fontsize=6, va="center")
+    axes.text(places.end + 0.45, heights[-1] + step, "α", fontsize=6.5, va="center", color="0.15")
 
 
-def _published_marker(color: str) -> dict[str, object]:
-    return {
-        "marker": "d",
-        "markersize": 4.2,
-        "markerfacecolor": "white",
-        "markeredgecolor": color,
-        "markeredgewidth": 0.9,
-        "linestyle": "none",
-        "zorder": 5,
-    }
+def _spaced(values: Sequence[float], step: float, *, low: float, high: float) -> np.ndarray:
+    """Places nearest to ascending values (least squares) that are at least `step` apart and lie in [low, high]."""
+    n = len(values)
+    level = np.array(values) - step * np.arange(n)
+    # Isotonic regression by its max-min formula: the labels are few.
+    fit = [max(min(level[j : k + 1].mean() for k in range(i, n)) for j in range(i + 1)) for i in range(n)]
+    return np.clip(fit, low, max(low, high - step * (n - 1))) + step * np.arange(n)
 
 
-def _legend(figure: Figure, table: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
-    chance = ", ".join(f"{value:.4f}" for value in table["chance_distance"].unique())
-    handles = [style.condition_handle(look, marker=name != style.CONTROL) for name, look in styles.items()]
-    handles += [
-        Line2D([], [], color=_CHANCE_COLOR, linewidth=0.5, label=f"chance, {chance}"),
-        Patch(color=_NULL_COLOR, label="units of the control relabelled, 95 %"),
-    ]
-    if (table["origin"] == _PUBLISHED).any():
-        handles.append(Line2D([], [], **_published_marker("0.25"), label="published, MNIST (AS: highest over λ)"))
-    measured = table[table["origin"] == _THIS_RUN]
-    if (measured["distance_n"] == 0).any():
-        handles.append(style.missing_handle("no pair above α: no distance"))
-    if measured["distance_n"].between(1, measured["n_seeds"] - 1).any():
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color="0.25",
-                marker="o",
-                mfc="white",
-                linestyle="none",
-                label="a pair above α in some seeds only",
-            )
-        )
-    height = figure.get_figheight()
-    style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=1 - 0.08 / height)
+def _draw_published(axes: Axes, rows: pd.DataFrame, places: _Places, *, family: str) -> None:
+    styles = style.condition_styles([style.CONTROL, family])
+    for row in rows.itertuples():
+        index = places.thresholds.index(row.threshold)
+        if row.condition == style.CONTROL:
+            x = places.control[index]
+        elif family in _READINGS_OF_AS:
+            x = places.highest + 1.2 * places.shifts[index]
+        else:
+            continue
+        color = styles[style.CONTROL if row.condition == style.CONTROL else family].color
+        axes.plot(x, row.distance_mean, **published_marker(alpha_colors(color, len(places.thresholds))[index]))
 
 
-def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
-    settings = settings_of(panels)
-    relu = "post-ReLU" if settings.get("activation") == "post" else "pre-ReLU"
-    relation = "≥" if settings.get("inclusive") else ">"
-    pairs = "pairs with themselves included" if settings.get("include_self") else "distinct pairs"
-    mean = "mean over pairs" if settings.get("average", "pairs") == "pairs" else "mean over the means of units"
-    return [
-        f"Connected pair: two units whose {relu} activations over the test images correlate, Pearson r {relation} α "
-        f"({pairs}; {mean}, then over seeds). Shaded around a line: ± SEM over seeds (ddof 1). Lower panels: mean "
-        "number of connected pairs.",
-        *provenance_lines(panels),
-    ]
+def _legend(figure: Figure, table: pd.DataFrame) -> None:
+    thresholds = sorted(table["threshold"].unique())
+    told = ", ".join(f"{value:g}" for value in sorted(table.loc[table["origin"] == FROM_PAPER, "threshold"].unique()))
+    greys = alpha_colors("0.5", len(thresholds))
+    red = style.condition_styles([style.CONTROL])[style.CONTROL].color
+    ramp = tuple(Line2D([], [], color=grey, marker="o", markersize=2.8, linewidth=1.0) for grey in greys)
+    ramp[0].set_label(f"lines: α = {thresholds[0]:g} (light) to {thresholds[-1]:g} (dark)")
+    control = Line2D([], [], color=red, marker="o", markersize=3.4, linestyle="none", label="control (no λ) at each α")
+    handles = [ramp, control] + reference_handles(
+        table,
+        relabelled="units of the control relabelled, 95 %:\nat each α; across, narrowest and widest",
+        published=f"published, MNIST, α = {told}\n(AS: highest over λ)",
+    )
+    style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=1 - 0.08 / figure.get_figheight())
