@@ -1,4 +1,6 @@
 # Configuration, names and helpers of all rules. Loads neither torch nor xarray.
+import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -51,6 +53,11 @@ def ask(function):
     return answer
 
 
+def code_hash(command, *modules):
+    """Give a params function for the hash of a command's code, which is read only for a rule that is asked for."""
+    return ask(lambda wildcards: TOPOREP.code_hash(command, *modules))
+
+
 def check_targets():
     """Stop at once at a target that nothing makes, and name the near ones."""
     try:
@@ -65,5 +72,7 @@ def _targets():
         return []
     from snakemake.cli import parse_args
 
-    _, arguments = parse_args(sys.argv[1:])
+    # Snakemake has parsed them before, and has said what there is to say.
+    with contextlib.redirect_stderr(io.StringIO()):
+        _, arguments = parse_args(sys.argv[1:])
     return [] if arguments.target_jobs else list(arguments.targets or [])

@@ -42,7 +42,7 @@ for paper, figure in TOPOREP.figures():
             figure=figure,
             inputs=TOPOREP.figure_arguments(paper, figure),
             settings=TOPOREP.figure_settings(paper, figure),
-            code=TOPOREP.code_hash("figure", f"toporep.figures.{paper}.{figure}"),
+            code=code_hash("figure", f"toporep.figures.{paper}.{figure}"),
         shell:
             "python -m toporep.cli.figure {params.paper} {params.figure} --input {params.inputs:q}"
             " --settings {params.settings:q} --outputs {output:q} 2>&1 | tee {log:q}"

@@ -1,0 +1,226 @@
+"""What a user asks of `snakemake`, and what it answers before any job runs."""
+
+from __future__ import annotations
+
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow_copies import REPOSITORY, Copy, outputs
+
+from toporep.errors import TopoRepError
+from toporep.workflow import Workflow
+
+BIN = Path(sys.executable).parent
+FIGURE = "results/figures/fig6_colocalization.pdf"
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Copy:
+    return Copy.make(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def paper_figure(copy) -> tuple[str, float]:
+    """Dry run of Figure 6 at the paper's scale: its text and its CPU seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = copy.snakemake("--dry-run", FIGURE)
+    assert done.returncode == 0, done.stdout
+    return done.stdout, resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+@pytest.fixture(scope="module")
+def demo_plan(copy) -> str:
+    done = copy.snakemake("--dry-run", "--configfile", "config/demo.yaml")
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def figure_names(copy: Copy) -> list[str]:
+    return list(yaml.safe_load((copy.folder / "config" / "catalog.yaml").read_text(encoding="utf-8"))["truong2025"])
+
+
+def jobs(text: str) -> dict[str, str]:
+    """The announced jobs: rule name → its block of lines (the last job of that rule)."""
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", text, flags=re.MULTILINE)
+    return dict(blocks)
+
+
+def test_a_figure_of_the_paper_trains_each_of_its_runs_in_a_job_of_its_own(paper_figure):
+    text, _ = paper_figure
+    weights = {name for name in outputs(text) if name.endswith("/weights.safetensors")}
+    # 10 seeds × 2 data sets × (control + 3 conditions at 6 strengths); the appendix's Global is not drawn here.
+    assert len(weights) == 10 * 2 * (1 + 3 * 6) == 380
+    assert re.search(r"^train +380$", text, flags=re.MULTILINE)
+    assert {name.split("/")[3] for name in weights} == {"control", "ws", "as", "as_reshaped"}
+
+
+def test_a_dry_run_of_380_trainings_takes_seconds(paper_figure):
+    # 2.0 s on a quiet machine. CPU time: other processes make it wait, not count more.
+    assert paper_figure[1] < 5
+
+
+def test_without_a_target_all_figures_are_made(copy):
+    planned = copy.planned()
+    wanted = {f"figures/truong2025/{name}.{ext}" for name in figure_names(copy) for ext in ("pdf", "png", "csv")}
+    assert wanted == {name for name in planned if name.startswith("figures/")}
+    assert {f"figures/truong2025/{name}.pdf" for name in ("fig6_colocalization", "figA8_morans_i")} < wanted
+
+
+def test_a_paper_is_a_target_for_its_figures(copy, demo_plan):
+    assert copy.planned("truong2025", "--configfile", "config/demo.yaml") == outputs(demo_plan)
+
+
+def test_figure_7_shows_networks_of_the_control_beside_those_with_a_spatial_loss(demo_plan):
+    inputs = re.search(r"input: (.*)", jobs(demo_plan)["figure_truong2025_fig7_activation_maps"]).group(1).split(", ")
+    assert [name for name in inputs if "/control/" in name] == [
+        f"results/demo/activations/truong2025/mnist/control/0/seed{seed}.nc" for seed in (0, 1)
+    ]
+    # 2 networks of the control and of 3 conditions at 3 strengths.
+    assert len(inputs) == 2 * (1 + 3 * 3)
+
+
+def test_training_asks_for_a_gpu_at_the_papers_scale_alone(paper_figure, demo_plan):
+    paper, demo = jobs(paper_figure[0]), jobs(demo_plan)
+    assert "gpu=1" in paper.pop("train")
+    assert not [rule for rule, block in paper.items() if "gpu" in block]
+    assert [rule for rule in demo if rule.startswith("train_")]
+    assert not [rule for rule, block in demo.items() if "gpu" in block]
+
+
+def test_every_job_has_a_log_a_benchmark_memory_and_a_time_limit(paper_figure, demo_plan):
+    announced = {**jobs(paper_figure[0]), **jobs(demo_plan)}
+    assert {"prepare", "train", "analysis", "figure_by_name"} < announced.keys()
+    for rule, block in announced.items():
+        if rule in ("all", "truong2025"):
+            continue
+        for part in ("log: results/", "benchmark: results/", "mem_mb=", "runtime="):
+            assert part in block, f"{rule}: no {part} in\n{block}"
+
+
+def test_every_rule_with_a_command_says_how_many_threads_it_uses():
+    rules = [
+        rule
+        for path in sorted((REPOSITORY / "workflow" / "rules").glob("*.smk"))
+        for rule in re.split(r"^ *rule\b", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+        if "shell:" in rule
+    ]
+    assert len(rules) >= 7
+    for rule in rules:
+        assert "threads:" in rule, rule
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["results/figures/fig6_colocalisation.pdf"],
+            "unknown figure 'fig6_colocalisation'; did you mean fig6_colocalization",
+        ),
+        (["truong2052"], "unknown target 'truong2052'; did you mean: truong2025"),
+        (
+            ["results/figures/fig6_colocalization.svg"],
+            "target results/figures/fig6_colocalization.svg: expected one of .pdf, .png, .csv, found .svg",
+        ),
+        (
+            ["results/demo/figures/fig6_colocalization.pdf"],
+            "target results/demo/figures/fig6_colocalization.pdf: this is scale 'paper', whose files lie in results/; "
+            "add --configfile config/demo.yaml",
+        ),
+        (
+            [FIGURE, "--configfile", "config/demo.yaml"],
+            f"target {FIGURE}: this is scale 'demo', whose files lie in results/demo/; "
+            "leave out --configfile for the paper's scale",
+        ),
+    ],
+    ids=["figure", "paper", "extension", "demo file", "paper file at demo scale"],
+)
+def test_a_target_that_nothing_makes_is_refused_at_once(copy, arguments, line):
+    refused(copy.snakemake("--dry-run", *arguments), line)
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("figA8", "unknown target 'figA8'; did you mean: results/figures/figA8_morans_i.pdf"),
+        (
+            "results/figures/truong2025/figA8_moran_i.png",
+            "unknown figure 'truong2025/figA8_moran_i'; did you mean truong2025/figA8_morans_i",
+        ),
+        ("results/figure/figA8_morans_i.pdf", None),
+        ("truong2025", None),
+    ],
+)
+def test_near_names_are_offered_and_what_only_snakemake_can_judge_is_left_to_it(target, line):
+    main = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text(encoding="utf-8"))
+    workflow = Workflow.from_config(main, REPOSITORY)
+    if line is None:
+        workflow.check_targets([target], rules=["all", "truong2025"])
+        return
+    with pytest.raises(TopoRepError, match=f"^{re.escape(line)}"):
+        workflow.check_targets([target], rules=["all", "truong2025"])
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            "overrides: {truong2025: {datasets: {mnist: {learning_rate: 1e-3}}}}",
+            "main configuration: overrides.truong2025.datasets.mnist.learning_rate: '1e-3' is text, not a number; "
+            "write 0.001 or 1.0e-3",
+        ),
+        (
+            "overrides: {truong2025: {datasets: {mnist: {learningrate: 0.1}}}}",
+            "main configuration: overrides.truong2025.datasets.mnist.learningrate: unknown key; "
+            "did you mean 'learning_rate'?",
+        ),
+        (
+            "overrides: {truong2025: {seeds: [0, 1, 0]}}",
+            "main configuration: overrides.truong2025.seeds: 0 is listed more than once",
+        ),
+        (
+            "overrides: {truong2025: {analyses: {morans_i: {conditions: [control, wss]}}}}",
+            "main configuration: overrides.truong2025.analyses.morans_i.conditions: unknown condition 'wss'; "
+            "did you mean 'ws'?",
+        ),
+    ],
+    ids=["number as text", "unknown key", "seed twice", "unknown condition"],
+)
+def test_a_mistake_in_the_configuration_is_one_line_that_names_its_place(copy, tmp_path, change, line):
+    mistaken = tmp_path / "mistaken.yaml"
+    mistaken.write_text(change + "\n", encoding="utf-8")
+    refused(copy.snakemake("--dry-run", "--configfile", str(mistaken)), line)
+
+
+def refused(done: subprocess.CompletedProcess, line: str) -> None:
+    """Snakemake stopped, with this line and little else: its own frame of where in the rules it stopped."""
+    said = [text for text in done.stdout.splitlines() if text.strip()]
+    assert done.returncode != 0
+    assert [text for text in said if text.startswith(line)], done.stdout
+    assert "Traceback (most recent call last)" not in done.stdout
+    assert len(said) <= 6, done.stdout
+
+
+@pytest.mark.parametrize("scale", ["paper", "demo"])
+def test_snakemake_finds_nothing_to_improve(copy, scale):
+    done = copy.snakemake("--lint", *(["--configfile", "config/demo.yaml"] if scale == "demo" else []))
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "check"], ["ruff", "format", "--check"], ["snakefmt", "--check", "Snakefile", "workflow"]],
+    ids=" ".join,
+)
+def test_code_and_rules_are_in_the_common_form(command):
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_figure_has_a_caption_for_the_report(copy):
+    captions = {path.stem for path in (copy.folder / "workflow" / "report").glob("*.rst")}
+    assert captions == set(figure_names(copy))
