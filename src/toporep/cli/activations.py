@@ -62,7 +62,7 @@ def dump(run: Run, paths: Paths, provenance: dict, images: ImageData, *, evaluat
     test, labels = (a[: evaluation["test_images"]] for a in (images.images_test, images.label_test))
     # The number itself where the setting says "no cap".
     training = {**settings["training"], "train_images": provenance["train_images"]}
-    pre, logits = _evaluate(_load_model(run, paths, settings, device), test, evaluation, device)
+    pre, logits = _evaluate(_load_model(run, paths, provenance, device), test, evaluation, device)
     return xr.Dataset(
         {"fc1_pre": (("stimulus", "unit"), pre), "logits": (("stimulus", "class"), logits)},
         coords={
@@ -111,6 +111,8 @@ def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
         provenance = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise TopoRepError(f"{path}: cannot be read ({error.strerror}); train {run.id} first") from error
+    except json.JSONDecodeError as error:
+        raise TopoRepError(f"{path}: is no valid JSON ({error}); remove it and train {run.id} again") from error
     if provenance["data_sha256"] != images.data_sha256:
         raise TopoRepError(
             f"{path}: {run.id} was trained on other data (sha256 {provenance['data_sha256'][:12]}…, the prepared "
@@ -119,13 +121,19 @@ def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
     return provenance
 
 
-def _load_model(run: Run, paths: Paths, settings: dict, device: torch.device) -> torch.nn.Module:
+def _load_model(run: Run, paths: Paths, provenance: dict, device: torch.device) -> torch.nn.Module:
+    settings = provenance["settings"]
     rows, cols = settings["grid"]
     make = MODELS[settings["model"]["name"]]
     model = make(run.seed, dropout=settings["model"]["dropout"], sheet_units=rows * cols)
     tensors, metadata = load_tensors(paths.weights(run.id))
     if metadata.get("run") != run.id:
         raise TopoRepError(f"{paths.weights(run.id)}: holds the weights of {metadata.get('run')}, expected {run.id}")
+    if metadata.get("identity") != provenance["identity"]:
+        raise TopoRepError(
+            f"{paths.weights(run.id)}: not of the training that {paths.provenance(run.id)} describes; "
+            f"train {run.id} again"
+        )
     model.load_state_dict(tensors)
     return model.to(device, memory_format=torch.channels_last).eval()
 

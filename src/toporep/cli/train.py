@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     data = TrainingData(images.images_train, images.label_train)
     with exclusive([paths.state_dir(spec.run.id) for spec in specs]):
         todo = [spec for spec in specs if not _is_complete(spec, paths)]
-        progress = Progress(_title(specs), runs=len(todo), steps=_steps(todo, data), log=options.log)
+        progress = Progress(_title(specs), runs=len(todo), log=options.log)
         with contextlib.closing(progress):
             progress.note(_announcement(todo, specs, device, stacked))
             failures = _train(todo, data, paths, device=device, stacked=stacked, progress=progress)
@@ -139,14 +139,6 @@ def _is_complete(spec: RunSpec, paths: Paths) -> bool:
     return provenance.get("identity") == spec.identity and all(map(os.path.exists, files))
 
 
-def _steps(specs: list[RunSpec], data: TrainingData) -> int:
-    if not specs:
-        return 0
-    settings = specs[0].settings["training"]
-    images = len(split(specs[0].run.seed, len(data.labels), settings)[0])
-    return len(specs) * settings["epochs"] * -(-images // settings["batch_size"])
-
-
 def _title(specs: list[RunSpec]) -> str:
     return f"{specs[0].run.paper}/{specs[0].run.dataset}"
 
@@ -156,7 +148,7 @@ def _announcement(todo: list[RunSpec], specs: list[RunSpec], device: torch.devic
     done = len(specs) - len(todo)
     return (
         f"{len(todo)} run{'s' * (len(todo) != 1)} {how} on {device_name(device)}"
-        f"{f'; {done} already done' if done else ''}: {', '.join(spec.run.id for spec in todo)}"
+        f"{f'; {done} already done' if done else ''}{': ' if todo else ''}{', '.join(spec.run.id for spec in todo)}"
     )
 
 

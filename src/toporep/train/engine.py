@@ -18,6 +18,7 @@ from torch import Tensor
 
 from toporep import rng
 from toporep.device import set_precision
+from toporep.errors import TopoRepError
 from toporep.models import MODELS
 from toporep.models.inputs import Normalization
 from toporep.train.objective import Objective, Terms
@@ -64,17 +65,18 @@ class Trained:
 
 @dataclass(frozen=True)
 class Divergence:
-    """A run whose loss became NaN or infinite, at a step of an epoch (both counted from 1)."""
+    """A run whose loss or weights became NaN or infinite, at a step of an epoch (both counted from 1)."""
 
     spec: RunSpec
     epoch: int
     step: int
     value: float
+    quantity: str = "loss"
 
     def __str__(self) -> str:
         run = self.spec.run
         return (
-            f"{run.id}: the loss became {self.value} at epoch {self.epoch}, step {self.step} "
+            f"{run.id}: the {self.quantity} became {self.value} at epoch {self.epoch}, step {self.step} "
             f"(condition {run.condition}, strength {run.strength:g}, seed {run.seed})"
         )
 
@@ -120,9 +122,12 @@ def train_runs(
         on, and the state of that run's last whole epoch stays on disk.
     """
     set_precision(device)
-    folders = {spec.run: StateFolder(state_folder(spec), spec.identity) for spec in specs}
+    # Rounding differs between modes and devices: no run is trained partly in one and partly in another.
+    how = f"{'stacked' if stacked else 'solo'} on {device.type}"
+    folders = {spec.run: StateFolder(state_folder(spec), f"{spec.identity} {how}") for spec in specs}
     pending = [list(specs)] if stacked else [[spec] for spec in specs]
     while pending:
+        progress.expect(sum(map(len, pending)) * _steps(specs[0], data))
         group = pending.pop(0)
         parts = _by_common_epoch(group, folders)
         if len(parts) > 1:
@@ -133,6 +138,7 @@ def train_runs(
             trained = trainer.train()
         except _Diverged as stop:
             yield from stop.divergences
+            progress.finished += len(stop.divergences)
             failed = {divergence.spec.run for divergence in stop.divergences}
             rest = [spec for spec in group if spec.run not in failed]
             if rest:
@@ -179,6 +185,7 @@ class _Trainer:
         splits = [split(seed, len(data.labels), self.settings) for seed in self.seeds]
         self.train_indices = [train for train, _ in splits]
         self.validation_indices = torch.from_numpy(np.stack([held_out for _, held_out in splits])).to(device)
+        _check_last_batch(len(self.train_indices[0]), self.batch_size)
         self.steps = math.ceil(len(self.train_indices[0]) / self.batch_size)
         self.model = self._make_model()
         self.optimizer = torch.optim.Adam(
@@ -219,7 +226,8 @@ class _Trainer:
             terms, correct = self._step(indices, keep)
             batch = indices.shape[1]
             bad = ~torch.isfinite(terms.total) & (first_bad == self.steps)
-            first_bad = torch.where(bad, step, first_bad)
+            # Not torch.where, which copies a number to the GPU and waits for it.
+            first_bad.masked_fill_(bad, step)
             bad_value = torch.where(bad, terms.total.detach(), bad_value)
             if epoch == 1 and step == 0:
                 self._record_start(histories, terms, correct / batch)
@@ -230,6 +238,7 @@ class _Trainer:
             if (step + 1) % check_every == 0 or last:
                 self._raise_if_diverged(first_bad, bad_value, epoch)
             self._tell(epoch, step, sums, seen=step * self.batch_size + batch)
+        self._raise_if_spoilt(epoch)
         return self._rows(epoch, sums / orders.shape[1])
 
     def _step(self, indices: Tensor, keep: Tensor) -> tuple[Terms, Tensor]:
@@ -275,7 +284,11 @@ class _Trainer:
 
     @torch.no_grad()
     def _validate(self) -> tuple[Tensor, Tensor]:
-        """Accuracy and cross-entropy of each run on its held-out images, dropout off, (K,) each."""
+        """Accuracy and cross-entropy of each run on its held-out images, dropout off, (K,) each; NaN without any."""
+        count = self.validation_indices.shape[1]
+        if not count:
+            unknown = torch.full((len(self.specs),), math.nan, dtype=torch.float64, device=self.device)
+            return unknown, unknown
         self.model.eval()
         correct = torch.zeros(len(self.specs), dtype=torch.float64, device=self.device)
         losses = torch.zeros_like(correct)
@@ -286,7 +299,6 @@ class _Trainer:
             log_probability = logits.log_softmax(dim=-1).gather(-1, labels[..., None])[..., 0]
             losses -= log_probability.double().sum(dim=1)
             correct += (logits.argmax(dim=-1) == labels).sum(dim=1)
-        count = max(1, self.validation_indices.shape[1])
         return correct / count, losses / count
 
     def _rows(self, epoch: int, means: Tensor) -> list[dict]:
@@ -325,6 +337,15 @@ class _Trainer:
                     if step < self.steps
                 ]
             )
+
+    def _raise_if_spoilt(self, epoch: int) -> None:
+        """Look at the weights after the last update of an epoch: before the next step no loss shows what it did."""
+        finite = torch.ones(len(self.specs), dtype=torch.bool, device=self.device)
+        for parameter in self.model.parameters():
+            finite &= parameter.detach().isfinite().reshape(len(self.specs), -1).all(dim=1)
+        spoilt = [spec for spec, good in zip(self.specs, finite.tolist(), strict=True) if not good]
+        if spoilt:
+            raise _Diverged([Divergence(spec, epoch, self.steps, math.nan, "weights") for spec in spoilt])
 
     def _tell(self, epoch: int, step: int, sums: Tensor, *, seen: int) -> None:
         every = 1 if self.device.type == "cpu" else 50
@@ -401,6 +422,22 @@ def split(seed: int, count: int, settings: dict) -> tuple[np.ndarray, np.ndarray
     order = rng.permutation(rng.key(seed, "split"), count)
     cut = round(settings["train_fraction"] * count)
     return order[:cut][: settings["train_images"]], order[cut:][: settings["validation_images"]]
+
+
+def _steps(spec: RunSpec, data: TrainingData) -> int:
+    """Steps of a run from its first epoch to its last."""
+    settings = spec.settings["training"]
+    images = len(split(spec.run.seed, len(data.labels), settings)[0])
+    return settings["epochs"] * math.ceil(images / settings["batch_size"])
+
+
+def _check_last_batch(images: int, batch_size: int) -> None:
+    last = (images - 1) % batch_size + 1
+    if last < 2:
+        raise TopoRepError(
+            f"{images} training images in batches of {batch_size} leave {last} for the last batch, but a correlation "
+            "over a batch needs at least 2; change batch_size or train_images"
+        )
 
 
 def _row(epoch: int, values: list[float]) -> dict:

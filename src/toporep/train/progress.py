@@ -13,17 +13,17 @@ _SECONDS_BETWEEN_LINES = 30.0
 class Progress:
     """Counts steps over all runs of a job.
 
-    On a terminal a bar shows runs, epoch, loss and time left. Elsewhere a line is printed when a run
-    starts or ends and at most every 30 s between. Lines also go to `log`, if one is named.
+    On a terminal a bar shows runs, epoch, loss and time left. Elsewhere a line is printed when a job
+    starts, when a run goes on or ends, and at most every 30 s between. Lines also go to `log`, if one is named.
     """
 
-    def __init__(self, title: str, *, runs: int, steps: int, log: str | None = None) -> None:
-        self.title, self.runs, self.steps = title, runs, steps
+    def __init__(self, title: str, *, runs: int, log: str | None = None) -> None:
+        self.title, self.runs, self.steps = title, runs, 0
         self.finished = 0
         self._done = 0
         self._started = self._last_line = time.monotonic()
         self._log = _open_log(log)
-        self._bar = _make_bar(title, steps) if sys.stderr.isatty() else None
+        self._bar = _make_bar(title) if sys.stderr.isatty() else None
 
     def note(self, text: str) -> None:
         """Print one line at once."""
@@ -54,12 +54,13 @@ class Progress:
             elif self._log:
                 print(f"[{self.title}] {line}", file=self._log, flush=True)
 
+    def expect(self, steps: int) -> None:
+        """Say how many steps are still to come."""
+        self._set_total(self._done + steps)
+
     def skip(self, steps: int) -> None:
         """Leave out steps that an earlier attempt has done."""
-        self.steps -= steps
-        if self._bar is not None:
-            self._bar.total = self.steps
-            self._bar.refresh()
+        self._set_total(self.steps - steps)
 
     def close(self) -> None:
         """End the bar and the log."""
@@ -67,6 +68,12 @@ class Progress:
             self._bar.close()
         if self._log:
             self._log.close()
+
+    def _set_total(self, steps: int) -> None:
+        self.steps = steps
+        if self._bar is not None:
+            self._bar.total = self.steps
+            self._bar.refresh()
 
 
 def _open_log(log: str | None) -> TextIO | None:
@@ -76,7 +83,7 @@ def _open_log(log: str | None) -> TextIO | None:
     return open(log, "a", encoding="utf-8")
 
 
-def _make_bar(title: str, steps: int):
+def _make_bar(title: str):
     from tqdm import tqdm
 
-    return tqdm(total=steps, desc=title, unit="step", file=sys.stderr, dynamic_ncols=True, smoothing=0.05)
+    return tqdm(total=0, desc=title, unit="step", file=sys.stderr, dynamic_ncols=True, smoothing=0.05)

@@ -8,6 +8,7 @@ one after the other, so its runs may stand one epoch apart, and their common epo
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import sys
@@ -18,9 +19,12 @@ from typing import Any
 
 import torch
 
-from toporep.tensors import load_metadata, load_tensors, save_tensors
+from toporep.errors import TopoRepError
+from toporep.tensors import load_tensors, save_tensors
 
 _KEPT_EPOCHS = 2
+# What a file system that has no locks answers.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @dataclass
@@ -35,7 +39,7 @@ class State:
 class StateFolder:
     """The states of one run.
 
-    A state of another identity (other settings, data or code) is never used.
+    A state of another identity (other settings, data, code, mode or kind of device) is never used.
     """
 
     def __init__(self, folder: str | os.PathLike, identity: str) -> None:
@@ -46,7 +50,7 @@ class StateFolder:
         """Epochs with a usable state, in rising order; unusable files are removed."""
         usable = []
         for path in sorted(self.folder.glob("epoch-*.safetensors")):
-            if load_metadata(path).get("identity") == self.identity:
+            if self._is_usable(path):
                 usable.append(int(path.stem.split("-")[1]))
             else:
                 path.unlink(missing_ok=True)
@@ -65,9 +69,16 @@ class StateFolder:
         return State(epoch, tensors, metadata["history"])
 
     def clear(self) -> None:
-        """Remove the run's states, once its outputs are written."""
-        for path in self.folder.glob("epoch-*.safetensors"):
-            path.unlink(missing_ok=True)
+        """Remove the run's states, once its outputs are written, and what a kill left of a state half-written."""
+        for pattern in ("epoch-*.safetensors", ".epoch-*.part"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def _is_usable(self, path: Path) -> bool:
+        try:
+            return load_tensors(path)[1].get("identity") == self.identity
+        except TopoRepError:
+            return False
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch:05d}.safetensors"
@@ -92,25 +103,26 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if not any(path.name != "lock" for path in folder.iterdir()):
-            (folder / "lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
+        # Nothing is left to remove if someone has removed the folder by hand.
+        with contextlib.suppress(OSError):
+            if not any(path.name != "lock" for path in folder.iterdir()):
+                (folder / "lock").unlink(missing_ok=True)
                 os.removedirs(folder)
         os.close(handle)
 
 
 def _acquire(path: Path) -> int:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Others remove folders that they leave empty, also between these two calls and inside the first,
+        # which then finds that its folder exists, but not as a folder.
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
+            if path.parent.is_file():
+                raise
             continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting: another process holds {path.parent}", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        _lock(handle, path)
         # The holder before us may have removed the folder; a lock on a removed file protects nothing.
         try:
             if os.fstat(handle).st_ino == os.stat(path).st_ino:
@@ -118,3 +130,20 @@ def _acquire(path: Path) -> int:
         except FileNotFoundError:
             pass
         os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting: another process holds {path.parent}", file=sys.stderr, flush=True)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        print(
+            f"warning: the file system of {path.parent} has no locks ({error.strerror}); "
+            "do not train the same run from two commands at once",
+            file=sys.stderr,
+            flush=True,
+        )
