@@ -24,3 +24,4 @@ rule all:
 
 
 check_targets()
+claim_folder()

@@ -23,6 +23,7 @@ PLUMBING = frozenset(
         "toporep.catalog",
         "toporep.codehash",
         "toporep.config",
+        "toporep.controller",
         "toporep.data.download",
         "toporep.data.local",
         "toporep.data.registry",

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from toporep.catalog import load_catalog
+from toporep.controller import claim
 from toporep.errors import TopoRepError
 from toporep.workflow import Workflow
 
@@ -60,19 +60,32 @@ def code_hash(command, *modules):
 
 def check_targets():
     """Stop at once at a target that nothing makes, and name the near ones."""
+    targets = ARGUMENTS.targets if ARGUMENTS else None
     try:
-        TOPOREP.check_targets(_targets(), rules=[rule.name for rule in workflow.rules])
+        TOPOREP.check_targets(targets or [], rules=[rule.name for rule in workflow.rules])
     except TopoRepError as error:
         raise WorkflowError(str(error)) from None
 
 
-def _targets():
-    """The targets on Snakemake's command line, which it knows only after it has read the rules."""
+def claim_folder():
+    """Let the same command go on where an earlier one was killed."""
+    if ARGUMENTS and not ARGUMENTS.dryrun and claim(".snakemake"):
+        print("The last Snakemake here was killed; its locks are removed.", file=sys.stderr)
+
+
+def _arguments():
+    """Snakemake's command line, whose targets Snakemake knows only after it has read the rules.
+
+    None for a job that Snakemake starts, and where there is no command line.
+    """
     if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
-        return []
+        return None
     from snakemake.cli import parse_args
 
     # Snakemake has parsed them before, and has said what there is to say.
     with contextlib.redirect_stderr(io.StringIO()):
         _, arguments = parse_args(sys.argv[1:])
-    return [] if arguments.target_jobs else list(arguments.targets or [])
+    return None if arguments.target_jobs else arguments
+
+
+ARGUMENTS = _arguments()
