@@ -84,6 +84,28 @@ def test_a_terminal_gets_a_bar(tmp_path: Path, mode: str, label: str) -> None:
     assert "epoch 12/12" in bars[-1]
 
 
+def test_jobs_that_share_a_terminal_draw_their_bars_in_rows_of_their_own(monkeypatch) -> None:
+    controllers, terminals = zip(*(pty.openpty() for _ in range(2)), strict=True)
+    streams = [open(terminal, "w", closefd=False) for terminal in terminals]  # noqa: SIM115
+
+    def start(terminal: int) -> Progress:
+        monkeypatch.setattr(sys, "stderr", streams[terminal])
+        return Progress("paper/data", runs=1)
+
+    def row(progress: Progress) -> int:
+        return -progress._bar.pos
+
+    first, second, elsewhere = start(0), start(0), start(1)
+    assert (row(first), row(second), row(elsewhere)) == (0, 1, 0)
+    first.close()
+    third, fourth = start(0), start(0)
+    assert (row(third), row(fourth)) == (0, 2)
+    for progress in (second, third, fourth, elsewhere):
+        progress.close()
+    for handle in (*controllers, *terminals):
+        os.close(handle)
+
+
 def run_on_terminal(job: jobs.Job, folder: Path) -> tuple[str, int]:
     """Run a job whose standard error is a pseudo-terminal 160 columns wide; returns what it showed."""
     controller, terminal = pty.openpty()

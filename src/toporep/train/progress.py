@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import socket
 import sys
 import time
 from pathlib import Path
 from typing import TextIO
 
 _SECONDS_BETWEEN_LINES = 30.0
+_MOST_ROWS = 16
 
 
 class Progress:
@@ -23,7 +28,10 @@ class Progress:
         self._done = 0
         self._started = self._last_line = time.monotonic()
         self._log = _open_log(log)
-        self._bar = _make_bar(title) if sys.stderr.isatty() else None
+        self._bar = None
+        if sys.stderr.isatty():
+            row, self._claim = _claim_row()
+            self._bar = _make_bar(title, row)
 
     def note(self, text: str) -> None:
         """Print one line at once."""
@@ -66,6 +74,7 @@ class Progress:
         """End the bar and the log."""
         if self._bar is not None:
             self._bar.close()
+            self._claim.close()
         if self._log:
             self._log.close()
 
@@ -83,7 +92,29 @@ def _open_log(log: str | None) -> TextIO | None:
     return open(log, "a", encoding="utf-8")
 
 
-def _make_bar(title: str):
+def _make_bar(title: str, row: int):
     from tqdm import tqdm
 
-    return tqdm(total=0, desc=title, unit="step", file=sys.stderr, dynamic_ncols=True, smoothing=0.05)
+    return tqdm(
+        total=0, desc=title, unit="step", file=sys.stderr, dynamic_ncols=True, smoothing=0.05, position=row, leave=False
+    )
+
+
+def _claim_row() -> tuple[int, socket.socket]:
+    """The first row of this terminal that no other job draws its bar in, and what holds it.
+
+    A job holds a row by a socket address of the row's name, which the system frees when the process ends, however
+    it ends. Where there are no such addresses (they are Linux's), every job draws in the first row.
+    """
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with contextlib.suppress(OSError):
+        terminal = os.ttyname(sys.stderr.fileno())
+        for row in range(_MOST_ROWS):
+            try:
+                holder.bind(f"\0toporep{terminal}/{row}")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    break
+            else:
+                return row, holder
+    return 0, holder
