@@ -19,23 +19,38 @@ def random_activations(seed: int, units: int, *, stimuli: int = 60) -> np.ndarra
     return (shared + 0.4 * generator.normal(size=(stimuli, units))).astype(np.float32)
 
 
+HISTORY = ("train_accuracy", "validation_accuracy", "weight_similarity")
+
+
 def make_dump(
-    condition: str, strength: float, seed: int, *, grid=(3, 4), activations=None, training=TRAINING, **attrs
+    condition: str, strength: float, seed: int, *, grid=(3, 4), activations=None, training=TRAINING, inputs=8, **attrs
 ) -> xr.Dataset:
-    """A dump of schema `activations`; without `activations`, random ones that depend on the run."""
+    """A dump of schema `activations`; without `activations`, random ones that depend on the run, as are the weights."""
     rows, cols = grid
+    generator = np.random.default_rng(hash((len(condition), strength, seed)) % 2**32)
     if activations is None:
         activations = random_activations(hash((len(condition), strength, seed)) % 2**32, rows * cols)
     stimuli = len(activations)
+    weight, readout, bias = (
+        generator.normal(size=shape).astype(np.float32) for shape in ((rows * cols, inputs), (10, rows * cols), 10)
+    )
+    history = generator.uniform(size=(training["epochs"] + 1, len(HISTORY)))
+    history[0, 1] = np.nan
     return xr.Dataset(
         {
             "fc1_pre": (("stimulus", "unit"), activations),
-            "logits": (("stimulus", "class"), np.zeros((stimuli, 10), dtype=np.float32)),
+            "logits": (("stimulus", "class"), np.maximum(activations, 0) @ readout.T + bias),
+            "fc1_weight": (("unit", "input"), weight),
+            "fc2_weight": (("class", "unit"), readout),
+            "fc2_bias": ("class", bias),
+            "history": (("epoch", "quantity"), history),
         },
         coords={
             "label": ("stimulus", np.arange(stimuli) % 10),
             "row": ("unit", np.repeat(np.arange(rows), cols)),
             "col": ("unit", np.tile(np.arange(cols), rows)),
+            "epoch": ("epoch", np.arange(len(history))),
+            "quantity": ("quantity", np.array(HISTORY, dtype=object)),
         },
         attrs={
             "paper": "truong2025",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from training_jobs import Job, make_job, tiny_images
 
 from toporep.cli import activations
 from toporep.data.images import save_images
+from toporep.device import choose_device
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset
 
@@ -72,6 +74,23 @@ def test_numbers_are_those_of_a_direct_forward_pass(job: Job) -> None:
         np.testing.assert_allclose(dataset["logits"].values, logits, rtol=1e-4, atol=1e-5)
         assert (dataset["label"].values == tiny_images(job.model).label_test).all()
         assert (dataset["row"].values * 11 + dataset["col"].values == np.arange(121)).all()
+
+
+def test_a_dump_holds_the_weights_around_the_sheet_and_the_training_history(job: Job) -> None:
+    dump(job)
+    for run in job.runs:
+        dataset, weights = read_dataset(job.paths.activations(run), "activations"), load_file(job.paths.weights(run))
+        for name in ("fc1.weight", "fc2.weight", "fc2.bias"):
+            assert (dataset[name.replace(".", "_")].values == weights[name].numpy()).all()
+        post = np.maximum(dataset["fc1_pre"].values, 0)
+        logits = post @ dataset["fc2_weight"].values.T + dataset["fc2_bias"].values
+        np.testing.assert_allclose(dataset["logits"].values, logits, rtol=1e-4, atol=1e-5)
+        with open(job.paths.history(run), newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert dataset["epoch"].values.tolist() == [int(row["epoch"]) for row in rows] == [0, 1]
+        for row, values in zip(rows, dataset["history"].values, strict=True):
+            expected = [float(row[name]) for name in dataset["quantity"].values]
+            np.testing.assert_array_equal(values, expected)
 
 
 def test_attributes_say_which_run_settings_and_data(job: Job) -> None:
@@ -154,4 +173,4 @@ def test_a_device_that_is_not_there_is_refused(job: Job, name: str, message: str
     if name == "cuda" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(TopoRepError, match=message):
-        activations.choose_device(name)
+        choose_device(name)

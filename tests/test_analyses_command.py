@@ -23,7 +23,7 @@ def arguments(folder, analysis, dumps, **options):
     return [analysis, *flags, *dumps]
 
 
-@pytest.mark.parametrize("analysis", ["colocalization", "morans_i", "activity"])
+@pytest.mark.parametrize("analysis", ["colocalization", "morans_i"])
 def test_same_dumps_give_the_same_bytes(tmp_path, analysis):
     paths = write_dumps(tmp_path, RUNS)
     (tmp_path / "list.txt").write_text("\n".join(paths) + "\n")

@@ -5,11 +5,10 @@ import pytest
 from activation_dumps import make_dump, random_activations, write_dumps
 from scipy import stats
 
-from toporep.analyses import activity, morans_i
+from toporep.analyses import morans_i
 from toporep.analyses.dumps import read_dump
 from toporep.io import write_dataset
 from toporep.metrics import morans_i as kernel
-from toporep.metrics import percent_zero, share_correlated
 
 RUNS = [("control", 0.0, 0), ("control", 0.0, 1), ("control", 0.0, 2), ("as", 3.0, 0)]
 
@@ -51,16 +50,3 @@ def test_random_sheet_lies_at_chance_and_a_wave_far_above(tmp_path):
     # The SD of I of 121 independent normal values is 0.048.
     assert values[0] == pytest.approx(-1 / 120, abs=4 * 0.048 / np.sqrt(4000))
     assert values[1] > 0.7
-
-
-def test_activity_holds_sparseness_and_shared_response(tmp_path):
-    paths = write_dumps(tmp_path, RUNS)
-    metric, summary = activity.run(paths, {"activation": "post", "threshold": 0.8}, {})
-    of_runs = [read_dump(path).activations for path in paths]
-    np.testing.assert_array_equal(metric.percent_zero, [percent_zero(run) for run in of_runs])
-    shares = [share_correlated(np.maximum(run, 0), 0.8) for run in of_runs]
-    np.testing.assert_array_equal(metric.share_correlated, shares)
-    assert summary.share_correlated_mean[0] == pytest.approx(np.mean(shares[:3]))
-    assert summary.percent_zero_sem[0] == pytest.approx(stats.sem(metric.percent_zero.values[:3]))
-    write_dataset(metric, tmp_path / "activity.nc", "activity")
-    write_dataset(summary, tmp_path / "activity_summary.nc", "activity_summary")

@@ -86,7 +86,11 @@ def morans_i_summary(dataset: str, *, points=POINTS, n: int = 3) -> xr.Dataset:
     mean = [sign[name] * (1 - np.exp(-2 * strength - 0.2)) + rng.normal(0, 0.01) for name, strength in points]
     sem = np.full(len(points), np.nan) if n == 1 else rng.uniform(0.005, 0.03, len(points))
     return xr.Dataset(
-        {"morans_i_mean": ("point", np.array(mean)), "morans_i_sem": ("point", sem)},
+        {
+            "morans_i_mean": ("point", np.array(mean)),
+            "morans_i_sem": ("point", sem),
+            "morans_i_n": ("point", np.full(len(points), n)),
+        },
         coords=point_coords(points, n),
         attrs={
             **attributes(dataset, {"activation": "pre", "neighborhood": "queen"}),
@@ -116,11 +120,17 @@ def activations(condition: str, strength: float, seed: int, *, stimuli: int = 40
         {
             "fc1_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
             "logits": (("stimulus", "class"), np.zeros((stimuli, 10), "float32")),
+            "fc1_weight": (("unit", "input"), np.zeros((121, 4), "float32")),
+            "fc2_weight": (("class", "unit"), np.zeros((10, 121), "float32")),
+            "fc2_bias": ("class", np.zeros(10, "float32")),
+            "history": (("epoch", "quantity"), np.zeros((2, 1))),
         },
         coords={
             "label": ("stimulus", (np.arange(stimuli) * 7 + 3) % 10),
             "row": ("unit", units // 11),
             "col": ("unit", units % 11),
+            "epoch": ("epoch", np.arange(2)),
+            "quantity": ("quantity", np.array(["train_accuracy"], dtype=object)),
         },
         attrs={
             **{key: attributes("mnist", {})[key] for key in ("paper", "dataset", "source", "source_title", "scale")},

@@ -11,6 +11,8 @@ from typing import Any
 from toporep.config import did_you_mean, read_yaml, schema_problems
 from toporep.errors import TopoRepError
 
+_NOTHING = {"analyses": [], "per_run": [], "maps": False, "stimuli": False, "drawn": False, "datasets": None}
+
 
 def load_catalog(
     path: str | os.PathLike, papers: Mapping[str, Mapping[str, Any]]
@@ -22,7 +24,8 @@ def load_catalog(
         papers: `Config.papers`.
 
     Returns:
-        paper → figure → {title, caption, analyses (list of names, maybe empty), maps (bool)}.
+        paper → figure → title, caption, and what it draws: analyses (summaries) and per_run (metric files), lists of
+        names; maps, stimuli and drawn, booleans; datasets, a list of roles or None for all.
 
     Raises:
         TopoRepError: The file is not valid, or a figure draws an analysis that its paper does not have.
@@ -63,18 +66,24 @@ def resolve(name: str, catalog: Mapping[str, Mapping[str, Any]]) -> tuple[str, s
 
 
 def _with_defaults(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: {"analyses": [], "maps": False, **figure} for name, figure in figures.items()}
+    return {name: {**_NOTHING, **figure} for name, figure in figures.items()}
 
 
 def _figure_lines(paper: str, figures: Mapping[str, Any], paper_config: Mapping[str, Any]) -> list[str]:
-    analyses, lines = paper_config["analyses"], []
+    lines = []
     for name, figure in figures.items():
-        for analysis in figure["analyses"]:
-            if analysis not in analyses:
-                hint = did_you_mean(analysis, analyses)
-                lines.append(f"{paper}.{name}.analyses: unknown analysis {analysis!r}{hint}")
-        if not figure["analyses"] and not figure["maps"]:
-            lines.append(f"{paper}.{name}: draws nothing; give `analyses`, or `maps: true`")
+        for key, known, kind in (
+            ("analyses", paper_config["analyses"], "analysis"),
+            ("per_run", paper_config["analyses"], "analysis"),
+            ("datasets", paper_config["datasets"], "dataset"),
+        ):
+            for found in figure[key] or []:
+                if found not in known:
+                    lines.append(f"{paper}.{name}.{key}: unknown {kind} {found!r}{did_you_mean(found, known)}")
+        if not any(figure[key] for key in _NOTHING if key != "datasets"):
+            lines.append(
+                f"{paper}.{name}: draws nothing; give `analyses`, `per_run`, or one of `maps`, `stimuli`, `drawn`: true"
+            )
     return lines
 
 

@@ -31,6 +31,7 @@ PLUMBING = frozenset(
         "toporep.io",
         "toporep.provenance",
         "toporep.runs",
+        "toporep.schemas",
         "toporep.tensors",
         "toporep.train.progress",
         "toporep.workflow",

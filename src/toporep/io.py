@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from toporep.errors import TopoRepError
+from toporep.schemas import SCHEMAS, Schema
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,148 +20,6 @@ if TYPE_CHECKING:
 
 class SchemaError(TopoRepError):
     """A file does not have the content that its schema asks for."""
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What a netCDF file of one kind must hold.
-
-    variables and coords map a name to (dimensions, dtype); the dtype "str" stands for text.
-    attrs lists the attributes that must be present. Variables in `may_be_nan` may hold NaN,
-    every other floating-point variable must be finite.
-    """
-
-    name: str
-    version: int
-    variables: Mapping[str, tuple[tuple[str, ...], str]]
-    coords: Mapping[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
-    attrs: tuple[str, ...] = ()
-    may_be_nan: frozenset[str] = frozenset()
-
-
-_RUN_COORDS = {
-    "condition": (("run",), "str"),
-    "strength": (("run",), "float64"),
-    "seed": (("run",), "int64"),
-}
-_POINT_COORDS = {
-    "condition": (("point",), "str"),
-    "strength": (("point",), "float64"),
-    "n": (("point",), "int64"),
-}
-# What every metric file says about where its numbers come from.
-_METRIC_ATTRS = ("paper", "dataset", "source", "source_title", "scale", "settings", "training")
-
-SCHEMAS = {
-    schema.name: schema
-    for schema in (
-        Schema(
-            "images",
-            1,
-            variables={
-                "images_train": (("train", "image_row", "image_col", "channel"), "uint8"),
-                "label_train": (("train",), "int64"),
-                "images_test": (("test", "image_row", "image_col", "channel"), "uint8"),
-                "label_test": (("test",), "int64"),
-            },
-            attrs=("source", "source_title", "class_names", "data_sha256", "recognised_as", "origin", "licence"),
-        ),
-        Schema(
-            "activations",
-            1,
-            variables={
-                "fc1_pre": (("stimulus", "unit"), "float32"),
-                "logits": (("stimulus", "class"), "float32"),
-            },
-            coords={
-                "label": (("stimulus",), "int64"),
-                "row": (("unit",), "int64"),
-                "col": (("unit",), "int64"),
-            },
-            attrs=(
-                "paper",
-                "dataset",
-                "source",
-                "source_title",
-                "scale",
-                "condition",
-                "strength",
-                "seed",
-                "config",
-                "config_sha256",
-                "data_sha256",
-                "code_hash",
-                "software",
-                "device",
-                "deterministic",
-            ),
-        ),
-        Schema(
-            "colocalization",
-            1,
-            variables={
-                "distance": (("run", "threshold"), "float64"),
-                "pairs": (("run", "threshold"), "int64"),
-                "null_distance": (("control_run", "relabelling", "threshold"), "float64"),
-            },
-            coords={**_RUN_COORDS, "threshold": (("threshold",), "float64")},
-            attrs=(*_METRIC_ATTRS, "chance_distance"),
-            may_be_nan=frozenset({"distance", "null_distance"}),
-        ),
-        Schema(
-            "colocalization_summary",
-            1,
-            variables={
-                "distance_mean": (("point", "threshold"), "float64"),
-                "distance_sem": (("point", "threshold"), "float64"),
-                "distance_n": (("point", "threshold"), "int64"),
-                "pairs_mean": (("point", "threshold"), "float64"),
-                # 2.5 % and 97.5 % quantiles, over relabellings, of the mean over control seeds.
-                "null_low": (("threshold",), "float64"),
-                "null_high": (("threshold",), "float64"),
-            },
-            coords={**_POINT_COORDS, "threshold": (("threshold",), "float64")},
-            attrs=(*_METRIC_ATTRS, "chance_distance"),
-            may_be_nan=frozenset({"distance_mean", "distance_sem", "null_low", "null_high"}),
-        ),
-        Schema(
-            "morans_i",
-            1,
-            variables={"morans_i": (("run",), "float64"), "constant_maps": (("run",), "int64")},
-            coords=_RUN_COORDS,
-            attrs=(*_METRIC_ATTRS, "chance_morans_i"),
-            may_be_nan=frozenset({"morans_i"}),
-        ),
-        Schema(
-            "morans_i_summary",
-            1,
-            variables={"morans_i_mean": (("point",), "float64"), "morans_i_sem": (("point",), "float64")},
-            coords=_POINT_COORDS,
-            attrs=(*_METRIC_ATTRS, "chance_morans_i"),
-            may_be_nan=frozenset({"morans_i_mean", "morans_i_sem"}),
-        ),
-        Schema(
-            "activity",
-            1,
-            variables={"percent_zero": (("run",), "float64"), "share_correlated": (("run",), "float64")},
-            coords=_RUN_COORDS,
-            attrs=_METRIC_ATTRS,
-        ),
-        Schema(
-            "activity_summary",
-            1,
-            variables={
-                "percent_zero_mean": (("point",), "float64"),
-                "percent_zero_sem": (("point",), "float64"),
-                "share_correlated_mean": (("point",), "float64"),
-                "share_correlated_sem": (("point",), "float64"),
-            },
-            coords=_POINT_COORDS,
-            attrs=_METRIC_ATTRS,
-            may_be_nan=frozenset({"percent_zero_sem", "share_correlated_sem"}),
-        ),
-    )
-}
 
 
 @contextmanager

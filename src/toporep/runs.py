@@ -131,14 +131,24 @@ def run_settings(config: Config, run: Run) -> dict[str, Any]:
     return copy.deepcopy(settings)
 
 
-def evaluation_settings(config: Config, paper: str, dataset: str) -> dict[str, Any]:
-    """How trained runs of a dataset are evaluated: cap on the test images, and constants of the normalisation.
+def evaluation_settings(config: Config, paper: str, dataset: str, evaluation: str = "activations") -> dict[str, Any]:
+    """How trained runs of a dataset are evaluated: images, constants of the normalisation, own settings.
 
     `eval_norm: mismatched` takes the published code's other spread for the test images (D4).
     """
     settings = config.papers[paper]["datasets"][dataset]
-    std = "eval_std_mismatched" if settings["eval_norm"] == "mismatched" else "std"
-    return {"test_images": settings["test_images"], "mean": settings["mean"], "std": settings[std]}
+    own = copy.deepcopy(config.papers[paper]["evaluations"].get(evaluation, {}))
+    normalizations = {"matched": {"mean": settings["mean"], "std": settings["std"]}}
+    if settings["eval_std_mismatched"]:
+        normalizations["mismatched"] = {"mean": settings["mean"], "std": settings["eval_std_mismatched"]}
+    if evaluation == "tuning":
+        return {**own, **normalizations["matched"]}
+    common = {"test_images": settings["test_images"]}
+    if evaluation == "image_noise":
+        # A data set for which the published code has one set of constants is evaluated with that one.
+        wanted = [name for name in own.pop("normalizations") if name in normalizations]
+        return {**own, **common, "normalizations": {name: normalizations[name] for name in wanted}}
+    return {**own, **common, **normalizations[settings["eval_norm"]]}
 
 
 def group_runs(runs: Iterable[Run], size: int) -> list[list[Run]]:
@@ -191,8 +201,12 @@ class Paths:
         """Training state of a run that is not finished; never an output of a rule."""
         return f"{self.root}/state/{run}"
 
+    def evaluation(self, evaluation: str, run: Run | str) -> str:
+        """What one evaluation of a run found."""
+        return f"{self.root}/{evaluation}/{run}.nc"
+
     def activations(self, run: Run | str) -> str:
-        return f"{self.root}/activations/{run}.nc"
+        return self.evaluation("activations", run)
 
     def metric(self, paper: str, dataset: str, analysis: str) -> str:
         return f"{self.root}/metrics/{paper}/{dataset}/{analysis}.nc"

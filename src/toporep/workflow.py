@@ -18,15 +18,17 @@ from toporep import codehash
 from toporep.catalog import load_catalog, resolve
 from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
+from toporep.evaluations import evaluation_of
 from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settings, run_table
 from toporep.train.spec import pack
 
 _EXTENSIONS = ("pdf", "png", "csv")
+_MAP_CHOICE = ("dataset", "conditions", "strengths", "models")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Runs that one job trains, or whose activations it writes."""
+    """Runs that one job trains or evaluates."""
 
     name: str
     runs: list[Run]
@@ -80,7 +82,7 @@ class Workflow:
         """The runs in groups of `stack_size`."""
         return _jobs(self.runs, self.stack_size)
 
-    def dump_jobs(self) -> list[Job]:
+    def evaluation_jobs(self) -> list[Job]:
         """The runs in groups of `dump_size`."""
         return _jobs(self.runs, self.config.main["dump_size"])
 
@@ -92,9 +94,9 @@ class Workflow:
         """Settings of the runs of one training job, as JSON."""
         return pack([run_settings(self.config, run) for run in runs], runs)
 
-    def evaluation_spec(self, paper: str, dataset: str) -> str:
+    def evaluation_spec(self, paper: str, dataset: str, evaluation: str) -> str:
         """How trained runs of a data set are evaluated, as JSON."""
-        return canonical_json(evaluation_settings(self.config, paper, dataset))
+        return canonical_json(evaluation_settings(self.config, paper, dataset, evaluation))
 
     # Data
 
@@ -121,12 +123,17 @@ class Workflow:
     # Analyses and figures
 
     def dumps_of(self, paper: str, dataset: str, analysis: str) -> list[str]:
-        """Activation dumps that an analysis of a data set reads."""
+        """Evaluations of runs that an analysis of a data set reads."""
         conditions = self._analysis(paper, analysis)["conditions"]
+        evaluation = evaluation_of(self.analysis_module(paper, analysis))
         return [
-            self.paths.activations(run)
+            self.paths.evaluation(evaluation, run)
             for run in run_table(self.config.papers[paper], datasets=[dataset], conditions=conditions)
         ]
+
+    def analysis_module(self, paper: str, analysis: str) -> str:
+        """The module of `toporep.analyses` that computes an analysis: the one of its name, or its `analysis`."""
+        return self._analysis(paper, analysis).get("analysis", analysis)
 
     def analysis_settings(self, paper: str, analysis: str) -> str:
         """Settings of an analysis, as JSON."""
@@ -147,14 +154,19 @@ class Workflow:
     def figure_inputs(self, paper: str, figure: str) -> dict[str, str]:
         """Files that a figure draws, by name, in panel order."""
         entry, config = self.catalog[paper][figure], self.config.papers[paper]
-        if entry["maps"]:
-            return self._map_inputs(config, figure)
-        names = [(dataset, analysis) for analysis in entry["analyses"] for dataset in config["datasets"]]
-        single = len(entry["analyses"]) == 1
-        return {
-            dataset if single else f"{dataset}.{analysis}": self.paths.summary(paper, dataset, analysis)
-            for dataset, analysis in names
-        }
+        datasets = entry["datasets"] or list(config["datasets"])
+        inputs = self._map_inputs(config, figure) if entry["maps"] else {}
+        if entry["stimuli"]:
+            inputs |= {dataset: self.images_of(dataset) for dataset in datasets}
+        single = len(entry["analyses"]) == 1 and not entry["per_run"]
+        for analysis in entry["analyses"]:
+            for dataset in datasets:
+                name = dataset if single else f"{dataset}.{analysis}"
+                inputs[name] = self.paths.summary(paper, dataset, analysis)
+        for analysis in entry["per_run"]:
+            for dataset in datasets:
+                inputs[f"{dataset}.{analysis}.runs"] = self.paths.metric(paper, dataset, analysis)
+        return inputs
 
     def figure_arguments(self, paper: str, figure: str) -> list[str]:
         """The same as NAME=path arguments."""
@@ -163,7 +175,9 @@ class Workflow:
     def figure_settings(self, paper: str, figure: str) -> str:
         """A figure's own drawing settings, as JSON."""
         settings = self.config.papers[paper].get("figures", {}).get(figure, {})
-        return canonical_json({key: value for key, value in settings.items() if key == "images"})
+        # These choose the dumps of a figure of maps: they are its inputs.
+        chosen = _MAP_CHOICE if self.catalog[paper][figure]["maps"] else ()
+        return canonical_json({key: value for key, value in settings.items() if key not in chosen})
 
     def _map_inputs(self, config: Mapping[str, Any], figure: str) -> dict[str, str]:
         choice = config["figures"][figure]

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from toporep.controller import claim
 from toporep.errors import TopoRepError
+from toporep.evaluations import EVALUATIONS
 from toporep.workflow import Workflow
 
 try:

@@ -1,4 +1,4 @@
-# Activation dumps → metrics. One job an analysis and data set, over all runs.
+# Evaluations of runs → metrics. One job an analysis and data set, over all runs.
 
 
 rule analysis:
@@ -19,9 +19,14 @@ rule analysis:
         runtime=TOPOREP.resource("analysis", "runtime"),
     params:
         scale=TOPOREP.config.scale,
+        module=ask(lambda wildcards: TOPOREP.analysis_module(wildcards.paper, wildcards.analysis)),
         settings=ask(lambda wildcards: TOPOREP.analysis_settings(wildcards.paper, wildcards.analysis)),
-        code=ask(lambda wildcards: TOPOREP.code_hash("analyze", f"toporep.analyses.{wildcards.analysis}")),
+        code=ask(
+            lambda wildcards: TOPOREP.code_hash(
+                "analyze", f"toporep.analyses.{TOPOREP.analysis_module(wildcards.paper, wildcards.analysis)}"
+            )
+        ),
     shell:
-        "python -m toporep.cli.analyze {wildcards.analysis} --settings {params.settings:q} --scale {params.scale}"
+        "python -m toporep.cli.analyze {params.module} --settings {params.settings:q} --scale {params.scale}"
         " --code-hash {params.code} --output {output.metric:q} --summary {output.summary:q} --dumps {input:q}"
         " 2>&1 | tee {log:q}"

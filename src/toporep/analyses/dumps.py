@@ -15,7 +15,9 @@ from toporep.config import canonical_json
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset
 from toporep.metrics.arrays import check_choice
+from toporep.metrics.statistics import summarize
 from toporep.provenance import software_versions
+from toporep.schemas import SCHEMAS, pooled, summarized
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,25 +37,39 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Dump:
-    """Activations of one trained run.
+    """What one evaluation of a trained run found.
 
     Attributes:
         path: the file.
         run: condition, strength, seed.
-        activations: (stimuli, units) float32 before the ReLU, units row-major on the sheet.
-        grid: (rows, cols) of the sheet.
-        label: (stimuli,) int64 class of each stimulus.
-        attrs: attributes of the file.
+        data: the file's variables, coordinates and attributes.
         training: how the run was trained, from the configuration stored in the file.
     """
 
     path: str
     run: RunKey
-    activations: np.ndarray
-    grid: tuple[int, int]
-    label: np.ndarray
-    attrs: Mapping[str, Any]
+    data: xr.Dataset
     training: Mapping[str, Any]
+
+    @property
+    def activations(self) -> np.ndarray:
+        """(stimuli, units) float32 before the ReLU, units row-major on the sheet."""
+        return self.data["fc1_pre"].values
+
+    @property
+    def label(self) -> np.ndarray:
+        """(stimuli,) int64 class of each stimulus."""
+        return self.data["label"].values
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, cols) of the sheet; (0, 0) where the evaluation has no units."""
+        return _grid(self.data, self.path) if "row" in self.data.coords else (0, 0)
+
+    @property
+    def attrs(self) -> Mapping[str, Any]:
+        """Attributes of the file."""
+        return self.data.attrs
 
     def select(self, activation: str) -> np.ndarray:
         """(stimuli, units) activations before ("pre") or after ("post") the ReLU."""
@@ -64,15 +80,20 @@ class Dump:
 class DumpReader:
     """Iterates over dumps, reading one at a time, and refuses dumps that do not belong together.
 
-    After the iteration it knows what the outputs must say about their origin: `runs`, `grid`, `attributes`.
+    After the iteration it knows what the outputs must say about their origin: `runs`, `grid`, `attributes`; a further
+    iteration reads the same files again. `coords` are the coordinates that all dumps share.
 
     Args:
         paths: the dumps, each run once.
         provenance: attributes for the outputs; a `scale` among them must be the dumps' own.
+        schema: which evaluation the dumps are of.
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike], provenance: Mapping[str, Any]) -> None:
+    def __init__(
+        self, paths: Iterable[str | os.PathLike], provenance: Mapping[str, Any], schema: str = "activations"
+    ) -> None:
         self._paths = [os.fspath(path) for path in paths]
+        self._schema = schema
         if not self._paths:
             raise TopoRepError("dumps: expected at least one activation dump, found none")
         self.runs: list[RunKey] = []
@@ -84,10 +105,19 @@ class DumpReader:
         self._digest = hashlib.sha256()
 
     def __iter__(self) -> Iterator[Dump]:
+        again = len(self.runs) == len(self._paths)
         for path in self._paths:
-            dump = read_dump(path)
-            self._admit(dump)
+            dump = read_dump(path, self._schema)
+            if not again:
+                self._admit(dump)
             yield dump
+
+    @property
+    def coords(self) -> Mapping[str, xr.DataArray]:
+        """Coordinates of the first dump."""
+        if self._first is None:
+            raise RuntimeError("coords before a dump was read")
+        return self._first.data.coords
 
     def attributes(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Attributes of the outputs of an analysis with these settings, once all dumps are read.
@@ -106,7 +136,7 @@ class DumpReader:
         return {
             **{name: first.attrs[name] for name in _SHARED_ATTRS},
             "settings": canonical_json(settings),
-            "training": canonical_json({**self._training, "n_stimuli": len(first.label), "seeds": seeds}),
+            "training": canonical_json({**self._training, "n_stimuli": _count_stimuli(first), "seeds": seeds}),
             "dumps_sha256": self._digest.hexdigest(),
             "software": software_versions(),
             **self._provenance,
@@ -114,8 +144,8 @@ class DumpReader:
 
     def _admit(self, dump: Dump) -> None:
         if self._first is None:
-            # Without its activations, or two dumps would be in memory.
-            self._first = replace(dump, activations=np.empty((0, 0), dtype=np.float32))
+            # Without its variables, or two dumps would be in memory.
+            self._first = replace(dump, data=dump.data.drop_vars(list(dump.data.data_vars)))
             self._training, self.grid = dict(dump.training), dump.grid
             self._refuse_other_scale(dump)
         _refuse_mismatch(dump, self._first)
@@ -130,7 +160,8 @@ class DumpReader:
             key: value for key, value in self._training.items() if key in dump.training and dump.training[key] == value
         }
         self._digest.update(canonical_json(list(dump.run)).encode())
-        self._digest.update(np.ascontiguousarray(dump.activations).data)
+        for name in sorted(dump.data.data_vars):
+            self._digest.update(np.ascontiguousarray(dump.data[name].values).data)
 
     def _refuse_other_scale(self, dump: Dump) -> None:
         expected, found = self._provenance.get("scale", dump.attrs["scale"]), dump.attrs["scale"]
@@ -138,25 +169,19 @@ class DumpReader:
             raise TopoRepError(f"{dump.path}: expected a dump of scale {expected!r}, found {found!r}")
 
 
-def read_dump(path: str | os.PathLike) -> Dump:
-    """Read one activation dump.
+def read_dump(path: str | os.PathLike, schema: str = "activations") -> Dump:
+    """Read one evaluation of a run.
 
     Raises:
-        TopoRepError: not a file of schema `activations`; units that are not row-major on a full sheet; a
+        TopoRepError: not a file of this schema; units that are not row-major on a full sheet; a
             configuration that is not JSON.
     """
     path = os.fspath(path)
-    data = read_dataset(path, "activations")
+    data = read_dataset(path, schema)
     run = RunKey(str(data.attrs["condition"]), float(data.attrs["strength"]), int(data.attrs["seed"]))
-    return Dump(
-        path=path,
-        run=run,
-        activations=data["fc1_pre"].values,
-        grid=_grid(data, path),
-        label=data["label"].values,
-        attrs=data.attrs,
-        training=_training(data, path),
-    )
+    if "row" in data.coords:
+        _grid(data, path)
+    return Dump(path=path, run=run, data=data, training=_training(data, path))
 
 
 def complete_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,21 +222,66 @@ def point_coords(points: Mapping[tuple[str, float], np.ndarray]) -> dict[str, tu
     }
 
 
+def summarize_runs(metric: xr.Dataset, name: str) -> xr.Dataset:
+    """The summary of a metric file: mean and SEM over the runs of each point, n where a run may have no value.
+
+    Args:
+        metric: dataset of the schema `name`, with the coordinates of `run_coords`.
+        name: of the analysis.
+
+    Returns:
+        Dataset of the schema `<name>_summary`, as `toporep.schemas` derives it.
+    """
+    import xarray as xr
+
+    schema = SCHEMAS[name]
+    runs = [RunKey(*key) for key in zip(*(metric[key].values.tolist() for key in RunKey._fields), strict=True)]
+    points = group_points(runs)
+    variables: dict[str, Any] = {}
+    for variable in summarized(schema):
+        dims = ("point", *metric[variable].dims[1:])
+        of_point = [summarize(metric[variable].values[indices]) for indices in points.values()]
+        variables[f"{variable}_mean"] = (dims, np.array([point.mean for point in of_point], dtype=np.float64))
+        variables[f"{variable}_sem"] = (dims, np.array([point.sem for point in of_point], dtype=np.float64))
+        if variable in schema.may_be_nan:
+            variables[f"{variable}_n"] = (dims, np.array([point.n for point in of_point], dtype=np.int64))
+    for variable in pooled(schema):
+        sums = [metric[variable].values[indices].sum(axis=0) for indices in points.values()]
+        variables[f"{variable}_sum"] = (("point", *metric[variable].dims[1:]), np.array(sums, dtype=np.int64))
+    kept = {name: coord for name, coord in metric.coords.items() if not {"run", "unit"} & set(coord.dims)}
+    return xr.Dataset(variables, {**point_coords(points), **kept}, metric.attrs)
+
+
 def _refuse_mismatch(dump: Dump, first: Dump) -> None:
     checks = [(name, first.attrs[name], dump.attrs[name]) for name in _SHARED_ATTRS]
-    checks += [("grid", first.grid, dump.grid), ("number of stimuli", len(first.label), len(dump.label))]
+    checks += [("grid", first.grid, dump.grid), ("number of stimuli", _count_stimuli(first), _count_stimuli(dump))]
     for name, expected, found in checks:
         if found != expected:
             raise TopoRepError(
                 f"{dump.path}: {name} is {found!r}, expected {expected!r} as in {first.path}; "
                 "analyse runs of one data set at a time"
             )
+    if "label" in dump.data.coords:
+        _refuse_other_order(dump, first)
+    for name, expected in first.data.coords.items():
+        if name != "label" and not np.array_equal(dump.data.coords[name].values, expected.values):
+            raise TopoRepError(
+                f"{dump.path}: {name} is not the same as in {first.path}; evaluate all runs with the same settings"
+            )
+
+
+def _refuse_other_order(dump: Dump, first: Dump) -> None:
     differ = np.flatnonzero(dump.label != first.label)
     if len(differ):
         raise TopoRepError(
             f"{dump.path}: the stimuli are in another order than in {first.path} (label of stimulus {differ[0]} is "
             f"{dump.label[differ[0]]}, expected {first.label[differ[0]]}); make the dump again from the same data"
         )
+
+
+def _count_stimuli(dump: Dump) -> int:
+    """Test images behind an evaluation; 0 for one of stimuli that TopoRep draws."""
+    return dump.data.sizes.get("stimulus", int(dump.attrs.get("n_stimuli", 0)))
 
 
 def _grid(data: xr.Dataset, path: str) -> tuple[int, int]:

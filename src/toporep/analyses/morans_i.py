@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, group_points, point_coords, run_coords
+from toporep.analyses.dumps import DumpReader, complete_settings, run_coords, summarize_runs
 from toporep.metrics.morans_i import expected_morans_i, morans_i
 from toporep.metrics.statistics import summarize
 
@@ -55,14 +55,4 @@ def run(
         coords=run_coords(dumps.runs),
         attrs=attrs,
     )
-    points = group_points(dumps.runs)
-    of_point = [summarize(metric["morans_i"].values[indices]) for indices in points.values()]
-    summary = xr.Dataset(
-        {
-            "morans_i_mean": ("point", np.array([point.mean for point in of_point], dtype=np.float64)),
-            "morans_i_sem": ("point", np.array([point.sem for point in of_point], dtype=np.float64)),
-        },
-        coords=point_coords(points),
-        attrs=attrs,
-    )
-    return metric, summary
+    return metric, summarize_runs(metric, "morans_i")

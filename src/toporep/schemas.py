@@ -1,0 +1,305 @@
+"""What each netCDF file between stages must hold (docs/data-dictionary.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+Variables = Mapping[str, tuple[tuple[str, ...], str]]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a netCDF file of one kind must hold.
+
+    variables and coords map a name to (dimensions, dtype); the dtype "str" stands for text.
+    attrs lists the attributes that must be present. Variables in `may_be_nan` may hold NaN,
+    every other floating-point variable must be finite.
+    """
+
+    name: str
+    version: int
+    variables: Variables
+    coords: Variables = field(default_factory=dict)
+    attrs: tuple[str, ...] = ()
+    may_be_nan: frozenset[str] = frozenset()
+
+
+_SHEET = {"row": (("unit",), "int64"), "col": (("unit",), "int64")}
+_RUN_COORDS = {
+    "condition": (("run",), "str"),
+    "strength": (("run",), "float64"),
+    "seed": (("run",), "int64"),
+}
+_POINT_COORDS = {
+    "condition": (("point",), "str"),
+    "strength": (("point",), "float64"),
+    "n": (("point",), "int64"),
+}
+# What every evaluation of a run says about the run and about itself.
+_EVALUATION_ATTRS = (
+    "paper",
+    "dataset",
+    "source",
+    "source_title",
+    "scale",
+    "condition",
+    "strength",
+    "seed",
+    "config",
+    "config_sha256",
+    "data_sha256",
+    "code_hash",
+    "software",
+    "device",
+    "deterministic",
+)
+# What every metric file says about where its numbers come from.
+_METRIC_ATTRS = ("paper", "dataset", "source", "source_title", "scale", "settings", "training")
+
+
+def summarized(schema: Schema) -> list[str]:
+    """Variables of a metric file of which the summary holds mean and SEM: a number a run, not a number a unit."""
+    return [
+        name
+        for name, (dims, dtype) in schema.variables.items()
+        if dtype == "float64" and dims[0] == "run" and "unit" not in dims
+    ]
+
+
+def pooled(schema: Schema) -> list[str]:
+    """Variables of a metric file of which the summary holds the sum over runs: counts by bin."""
+    return [name for name, (dims, dtype) in schema.variables.items() if dtype == "int64" and dims[-1] == "bin"]
+
+
+def _analysis(
+    name: str,
+    variables: Mapping[str, tuple[str, ...]],
+    *,
+    counts: Mapping[str, tuple[str, ...]] | None = None,
+    coords: Variables | None = None,
+    may_be_nan: Iterable[str] = (),
+    attrs: tuple[str, ...] = (),
+    version: int = 1,
+) -> tuple[Schema, Schema]:
+    """Schemas of an analysis' metric file and of its summary.
+
+    `variables` (float64) and `counts` (int64) give the dimensions after `run`. The summary has mean, SEM and, where
+    a run may have no value, n of each number, and sums of counts by bin.
+    """
+    metric = Schema(
+        name,
+        version,
+        variables={
+            **{key: (("run", *dims), "float64") for key, dims in variables.items()},
+            **{key: (("run", *dims), "int64") for key, dims in (counts or {}).items()},
+        },
+        coords={**_RUN_COORDS, **(coords or {})},
+        attrs=(*_METRIC_ATTRS, *attrs),
+        may_be_nan=frozenset(may_be_nan),
+    )
+    summary: dict[str, tuple[tuple[str, ...], str]] = {}
+    nan = set()
+    for key in summarized(metric):
+        dims = ("point", *variables[key])
+        summary[f"{key}_mean"] = summary[f"{key}_sem"] = (dims, "float64")
+        nan.add(f"{key}_sem")
+        if key in metric.may_be_nan:
+            summary[f"{key}_n"] = (dims, "int64")
+            nan.add(f"{key}_mean")
+    for key in pooled(metric):
+        summary[f"{key}_sum"] = (("point", *counts[key]), "int64")
+    kept = {key: value for key, value in (coords or {}).items() if "unit" not in value[0]}
+    return metric, Schema(
+        f"{name}_summary", version, summary, {**_POINT_COORDS, **kept}, metric.attrs, may_be_nan=frozenset(nan)
+    )
+
+
+_THRESHOLD = {"threshold": (("threshold",), "float64")}
+_VARIANT = {"variant": (("variant",), "str")}
+_QUANTITY = {"quantity": (("quantity",), "str")}
+
+_SCHEMAS = (
+    Schema(
+        "images",
+        1,
+        variables={
+            "images_train": (("train", "image_row", "image_col", "channel"), "uint8"),
+            "label_train": (("train",), "int64"),
+            "images_test": (("test", "image_row", "image_col", "channel"), "uint8"),
+            "label_test": (("test",), "int64"),
+        },
+        attrs=("source", "source_title", "class_names", "data_sha256", "recognised_as", "origin", "licence"),
+    ),
+    Schema(
+        "activations",
+        2,
+        variables={
+            "fc1_pre": (("stimulus", "unit"), "float32"),
+            "logits": (("stimulus", "class"), "float32"),
+            "fc1_weight": (("unit", "input"), "float32"),
+            "fc2_weight": (("class", "unit"), "float32"),
+            "fc2_bias": (("class",), "float32"),
+            "history": (("epoch", "quantity"), "float64"),
+        },
+        coords={"label": (("stimulus",), "int64"), **_SHEET, "epoch": (("epoch",), "int64"), **_QUANTITY},
+        attrs=_EVALUATION_ATTRS,
+        may_be_nan=frozenset({"history"}),
+    ),
+    Schema(
+        "tuning",
+        1,
+        variables={
+            "wedge_pre": (("variant", "wedge", "unit"), "float32"),
+            "ring_pre": (("variant", "ring", "unit"), "float32"),
+        },
+        coords={
+            **_SHEET,
+            **_VARIANT,
+            "angle": (("wedge",), "float64"),
+            "radius": (("ring",), "float64"),
+        },
+        attrs=_EVALUATION_ATTRS,
+    ),
+    Schema(
+        "image_noise",
+        1,
+        variables={
+            "correct": (("normalization", "kind", "level", "repetition"), "int64"),
+            "clean_correct": (("normalization",), "int64"),
+        },
+        coords={
+            "normalization": (("normalization",), "str"),
+            "kind": (("kind",), "str"),
+            "level": (("level",), "float64"),
+        },
+        attrs=(*_EVALUATION_ATTRS, "n_stimuli"),
+    ),
+    Schema(
+        "colocalization",
+        1,
+        variables={
+            "distance": (("run", "threshold"), "float64"),
+            "pairs": (("run", "threshold"), "int64"),
+            "null_distance": (("control_run", "relabelling", "threshold"), "float64"),
+        },
+        coords={**_RUN_COORDS, **_THRESHOLD},
+        attrs=(*_METRIC_ATTRS, "chance_distance"),
+        may_be_nan=frozenset({"distance", "null_distance"}),
+    ),
+    Schema(
+        "colocalization_summary",
+        1,
+        variables={
+            "distance_mean": (("point", "threshold"), "float64"),
+            "distance_sem": (("point", "threshold"), "float64"),
+            "distance_n": (("point", "threshold"), "int64"),
+            "pairs_mean": (("point", "threshold"), "float64"),
+            # 2.5 % and 97.5 % quantiles, over relabellings, of the mean over control seeds.
+            "null_low": (("threshold",), "float64"),
+            "null_high": (("threshold",), "float64"),
+        },
+        coords={**_POINT_COORDS, **_THRESHOLD},
+        attrs=(*_METRIC_ATTRS, "chance_distance"),
+        may_be_nan=frozenset({"distance_mean", "distance_sem", "null_low", "null_high"}),
+    ),
+    *_analysis(
+        "morans_i",
+        {"morans_i": ()},
+        counts={"constant_maps": ()},
+        may_be_nan=["morans_i"],
+        attrs=("chance_morans_i",),
+    ),
+    *_analysis(
+        "calibration",
+        {"accuracy": (), "logit_gap": (), "probability_gap": (), "calibration_error": ()},
+    ),
+    *_analysis(
+        "activity",
+        {"percent_zero": (), "entropy": ("estimator",), "variance": ()},
+        counts={"dead_units": ()},
+        coords={"estimator": (("estimator",), "str")},
+        may_be_nan=["entropy"],
+    ),
+    *_analysis(
+        "correlations",
+        {
+            "median": ("quantity",),
+            "share_negative": ("quantity",),
+            "share_above": ("quantity", "threshold"),
+        },
+        counts={"histogram": ("quantity", "bin")},
+        coords={**_QUANTITY, **_THRESHOLD, "bin_left": (("bin",), "float64")},
+    ),
+    *_analysis("dimensionality", {"effective_dimensionality": ("quantity",)}, coords=_QUANTITY),
+    *_analysis(
+        "weight_noise",
+        {
+            "clean_accuracy": (),
+            "similarity": ("mode", "level"),
+            "accuracy": ("mode", "level"),
+            "accuracy_change": ("mode", "level"),
+            "readout_norm": (),
+            "readout_sd": (),
+        },
+        coords={"mode": (("mode",), "str"), "sigma": (("mode", "level"), "float64")},
+    ),
+    *_analysis(
+        "image_noise_robustness",
+        {
+            "clean_accuracy": ("normalization",),
+            "accuracy": ("normalization", "kind", "level"),
+            "accuracy_change": ("normalization", "kind", "level"),
+        },
+        coords={
+            "normalization": (("normalization",), "str"),
+            "kind": (("kind",), "str"),
+            "level": (("level",), "float64"),
+        },
+    ),
+    *_analysis(
+        "harmonics",
+        {
+            "share": ("variant", "cycle"),
+            "share_beyond": ("variant",),
+            "changed_share": ("variant",),
+            "agreement": ("variant",),
+            "agreement_chance": ("variant",),
+            "cycle2_phase_share": ("variant", "cycle2_phase"),
+            "cycle4_phase_share": ("variant", "cycle4_phase"),
+        },
+        counts={"dominant": ("variant", "unit")},
+        coords={
+            **_SHEET,
+            **_VARIANT,
+            "cycle": (("cycle",), "int64"),
+            "cycle2_phase": (("cycle2_phase",), "str"),
+            "cycle4_phase": (("cycle4_phase",), "str"),
+        },
+        may_be_nan=["cycle2_phase_share", "cycle4_phase_share"],
+    ),
+    *_analysis(
+        "eccentricity",
+        {
+            "share": ("variant", "profile"),
+            "changed_share": ("variant",),
+            "center": ("variant", "unit"),
+        },
+        counts={"center_histogram": ("variant", "bin"), "failed_fits": ("variant",), "label": ("variant", "unit")},
+        coords={
+            **_SHEET,
+            **_VARIANT,
+            "profile": (("profile",), "str"),
+            "bin_left": (("bin",), "float64"),
+        },
+        may_be_nan=["center"],
+    ),
+    *_analysis(
+        "training_curves",
+        {"value": ("epoch", "quantity")},
+        coords={"epoch": (("epoch",), "int64"), **_QUANTITY},
+        may_be_nan=["value"],
+    ),
+)
+
+SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in _SCHEMAS}
