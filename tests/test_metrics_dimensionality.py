@@ -47,7 +47,7 @@ def test_activations_by_the_papers_definition():
     assert effective_dimensionality(activations, centered=False) == pytest.approx(3.03224098138, rel=1e-10)
 
 
-@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (12, 12), (2, 5)])
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (12, 12), (2, 5), (2500, 4), (4, 2500)])
 @pytest.mark.parametrize("centered", [True, False])
 def test_agrees_with_the_eigenvalues(shape, centered):
     samples = np.random.default_rng(1).normal(2.0, 1.0, shape)

@@ -8,6 +8,8 @@ from toporep.errors import TopoRepError
 from toporep.metrics.arrays import check_array, check_choice
 
 _WEIGHT_VARIABLES = ("units", "inputs")
+# The longer dimension is taken in blocks that stay in the processor's cache.
+_BLOCK = 1024
 
 
 def effective_dimensionality(samples: np.ndarray, *, centered: bool = True) -> np.ndarray:
@@ -61,13 +63,27 @@ def _participation_ratio(matrices: np.ndarray, name: str, centered: bool) -> np.
         raise TopoRepError(f"{name}: centring needs at least 2 samples, found {samples} in shape {matrices.shape}")
     result = np.full(batch, np.nan)
     for model in np.ndindex(*batch):
-        values = matrices[model].astype(np.float64)
-        if centered:
-            # Less the first sample, a constant variable is exactly zero; less its mean alone it might be noise.
-            values -= values[0]
-            values -= values.mean(axis=0)
-        gram = values.T @ values if values.shape[1] <= samples else values @ values.T
+        gram = _smaller_gram(matrices[model], centered)
         if (total := gram.trace()) > 0:
             gram /= total
             result[model] = 1.0 / np.vdot(gram, gram)
     return result[()]
+
+
+def _smaller_gram(values: np.ndarray, centered: bool) -> np.ndarray:
+    """Products of (samples, variables) values, summed over whichever dimension is longer."""
+    mean = np.broadcast_to(_means(values) if centered else 0.0, values.shape)
+    if values.shape[1] > values.shape[0]:
+        values, mean = values.T, mean.T
+    gram = np.zeros((values.shape[1],) * 2)
+    for start in range(0, len(values), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        block = np.subtract(values[part], mean[part], dtype=np.float64)
+        gram += block.T @ block
+    return gram
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    mean = values.mean(axis=0, dtype=np.float64)
+    # The rounded mean of equal numbers need not be equal to them, and what is left would pass for variance.
+    return np.where(values.min(axis=0) == values.max(axis=0), values[0], mean)
