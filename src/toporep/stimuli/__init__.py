@@ -1,0 +1,1 @@
+"""Stimuli computed from formulas, as pure NumPy images; none imports torch."""
