@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
@@ -63,9 +64,10 @@ _CONDITIONS = {
     "ws": ConditionStyle("weight similarity (WS)", "WS", "#E69F00", "o"),
     "as": ConditionStyle("activation similarity (AS), as defined", "AS as defined", "#0072B2", "s"),
     "as_reshaped": ConditionStyle("AS, reshaped reading", "AS reshaped", "#009E73", "^"),
+    "global": ConditionStyle("global similarity", "global", "#CC79A7", "v"),
 }
-# For conditions that a user adds; apart from the four above under colour blindness too.
-_FURTHER = (("#CC79A7", "v"), ("#56B4E9", "P"), ("#5C4033", "X"), ("#7F7F7F", "*"))
+# For conditions that a user adds; apart from those above under colour blindness too.
+_FURTHER = (("#56B4E9", "P"), ("#5C4033", "X"), ("#7F7F7F", "*"))
 
 _CROSS = {"marker": "x", "markersize": 3.4, "markeredgewidth": 1.1, "linestyle": "none"}
 
@@ -86,6 +88,24 @@ def condition_styles(conditions: Sequence[str]) -> dict[str, ConditionStyle]:
     unknown = [name for name in conditions if name not in _CONDITIONS]
     further = {name: ConditionStyle(name, name, *_FURTHER[index % len(_FURTHER)]) for index, name in enumerate(unknown)}
     return {name: _CONDITIONS.get(name) or further[name] for name in conditions}
+
+
+def shades(color: str, n: int) -> list[tuple[float, float, float]]:
+    """Shades of a colour for n ascending values, from light to dark.
+
+    The lightness (CIE L*) falls in equal steps and is the same for every colour: values can be told in grey too.
+    """
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    found = []
+    for lightness in np.linspace(72, 22, n):
+        wanted = ((lightness + 16) / 116) ** 3
+        white = (wanted - luminance) / (1 - luminance)
+        mixed = linear + white * (1 - linear) if white > 0 else linear * wanted / luminance
+        encoded = np.where(mixed <= 0.0031308, mixed * 12.92, 1.055 * mixed ** (1 / 2.4) - 0.055)
+        found.append(tuple(float(value) for value in np.clip(encoded, 0, 1)))
+    return found
 
 
 def dataset_title(dataset: str, source: str) -> str:

@@ -29,12 +29,15 @@ PAPER_TRAINING = {
 }
 
 
-def read_summaries(inputs: Mapping[str, Path], schema: str) -> dict[str, xr.Dataset]:
+def read_summaries(
+    inputs: Mapping[str, Path], schema: str, *, conditions: Sequence[str] = FAMILIES
+) -> dict[str, xr.Dataset]:
     """Read one summary file a panel and check that each is whole.
 
     Args:
         inputs: dataset → file, in panel order.
         schema: a schema of `toporep.io` whose points have coordinates condition, strength and n.
+        conditions: those that each file must have beside the control, all at the same strengths.
 
     Raises:
         TopoRepError: a file of another schema, paper or dataset than its name says, or one that lacks a condition
@@ -44,7 +47,7 @@ def read_summaries(inputs: Mapping[str, Path], schema: str) -> dict[str, xr.Data
     for name, panel in panels.items():
         check_identity(inputs[name], panel.attrs, paper=PAPER, dataset=name)
         points = list(zip(panel["condition"].values.tolist(), panel["strength"].values.tolist(), strict=True))
-        check_complete(points, where=str(inputs[name]))
+        check_complete(points, where=str(inputs[name]), conditions=conditions)
         first = next(iter(panels.values()))
         check_identity(inputs[name], panel.attrs, settings=first.attrs["settings"])
     return panels
@@ -57,16 +60,22 @@ def check_identity(path: Path, attrs: Mapping[str, object], **expected: str) -> 
             raise TopoRepError(f"{path}: expected {key} {value!r}, found {attrs[key]!r}; give the file made for this")
 
 
-def check_complete(points: Sequence[tuple[str, float]], *, where: str, control: bool = True) -> None:
-    """Refuse points (condition, strength) that are doubled or that leave a gap in a family of the paper.
+def check_complete(
+    points: Sequence[tuple[str, float]],
+    *,
+    where: str,
+    control: bool = True,
+    conditions: Sequence[str] = FAMILIES,
+) -> None:
+    """Refuse points (condition, strength) that are doubled or that leave a gap in one of the conditions.
 
-    The control has one strength, and may be absent if `control` is false; every family has every strength that
-    another family of the paper has. A condition that a user added may have any of them.
+    The control has one strength, and may be absent if `control` is false; every condition named has every strength that
+    another of them has. A condition that a user added may have any of them.
     """
     doubled = sorted({point for point in points if points.count(point) > 1})
     if doubled:
         raise TopoRepError(f"{where}: {_point_text(*doubled[0])} is there {points.count(doubled[0])} times, expected 1")
-    found = {name: {strength for condition, strength in points if condition == name} for name in (CONTROL, *FAMILIES)}
+    found = {name: {strength for condition, strength in points if condition == name} for name in (CONTROL, *conditions)}
     absent = [name for name, strengths in found.items() if not strengths and (control or name != CONTROL)]
     if absent:
         raise TopoRepError(
@@ -76,12 +85,12 @@ def check_complete(points: Sequence[tuple[str, float]], *, where: str, control: 
         )
     if len(found[CONTROL]) > 1:
         raise TopoRepError(f"{where}: expected one strength of condition 'control', found {sorted(found[CONTROL])}")
-    wanted = sorted(set().union(*(found[name] for name in FAMILIES)))
-    gaps = [(name, strength) for name in FAMILIES for strength in wanted if strength not in found[name]]
+    wanted = sorted(set().union(*(found[name] for name in conditions)))
+    gaps = [(name, strength) for name in conditions for strength in wanted if strength not in found[name]]
     if gaps:
         raise TopoRepError(
             f"{where}: {', '.join(_point_text(*gap) for gap in gaps)} missing, expected every strength of "
-            f"{', '.join(map(strength_label, wanted))} in {', '.join(FAMILIES)}; run the missing models"
+            f"{', '.join(map(strength_label, wanted))} in {', '.join(conditions)}; run the missing models"
         )
 
 
@@ -106,23 +115,27 @@ def families(conditions: Sequence[str]) -> list[str]:
 
 
 def summary_table(panels: Mapping[str, xr.Dataset], variables: Sequence[str]) -> pd.DataFrame:
-    """Lay the summaries out with one row a point (and threshold), conditions in drawing order.
+    """Lay the summaries out with one row a point and value of the further dimensions, conditions in drawing order.
 
-    Columns: dataset, source, scale, condition, strength, (threshold,) the variables, n_seeds.
+    Columns: dataset, source, scale, condition, strength, the dimensions (such as threshold), the variables, n_seeds.
     """
     import pandas as pd
 
     tables = []
     for name, panel in panels.items():
-        table = panel[list(variables)].to_dataframe().reset_index().rename(columns={"n": "n_seeds"})
+        chosen = panel[list(variables)]
+        dims = [dim for dim in dict.fromkeys(dim for value in chosen.values() for dim in value.dims) if dim != "point"]
+        table = chosen.to_dataframe(dim_order=["point", *dims]).reset_index().rename(columns={"n": "n_seeds"})
         order = [CONTROL, *families(table["condition"].tolist())]
         table["condition"] = pd.Categorical(table["condition"], order)
-        keys = ["condition", "strength", *(["threshold"] if "threshold" in table else [])]
-        table = table.sort_values(keys).astype({"condition": str})
+        keys = ["condition", "strength"]
+        # Other dimensions stay in the order of the file.
+        ascending = [*keys, *(["threshold"] if "threshold" in dims else [])]
+        table = table.sort_values(ascending, kind="stable").astype({"condition": str})
         table.insert(0, "dataset", name)
         table.insert(1, "source", panel.attrs["source"])
         table.insert(2, "scale", panel.attrs["scale"])
-        tables.append(table[["dataset", "source", "scale", *keys, *variables, "n_seeds"]])
+        tables.append(table[["dataset", "source", "scale", *keys, *dims, *variables, "n_seeds"]])
     return pd.concat(tables, ignore_index=True)
 
 

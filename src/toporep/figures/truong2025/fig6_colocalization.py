@@ -81,23 +81,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
 
 
 def alpha_colors(color: str, n: int) -> list[tuple[float, float, float]]:
-    """Shades of a colour for n thresholds α in ascending order, from light to dark.
-
-    The lightness (CIE L*) falls in equal steps and is the same for every colour, so that α can be told in grey too.
-    """
-    from matplotlib.colors import to_rgb
-
-    rgb = np.array(to_rgb(color))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    luminance = linear @ (0.2126, 0.7152, 0.0722)
-    shades = []
-    for lightness in np.linspace(72, 22, n):
-        wanted = ((lightness + 16) / 116) ** 3
-        white = (wanted - luminance) / (1 - luminance)
-        mixed = linear + white * (1 - linear) if white > 0 else linear * wanted / luminance
-        encoded = np.where(mixed <= 0.0031308, mixed * 12.92, 1.055 * mixed ** (1 / 2.4) - 0.055)
-        shades.append(tuple(float(value) for value in np.clip(encoded, 0, 1)))
-    return shades
+    """Shades of a colour for n thresholds α in ascending order, from light to dark, in the same steps for all."""
+    return style.shades(color, n)
 
 
 @dataclass(frozen=True)
