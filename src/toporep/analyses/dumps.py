@@ -222,6 +222,35 @@ def point_coords(points: Mapping[tuple[str, float], np.ndarray]) -> dict[str, tu
     }
 
 
+def metric_dataset(
+    name: str,
+    values: Mapping[str, Sequence[Any]],
+    dumps: DumpReader,
+    settings: Mapping[str, Any],
+    *,
+    coords: Mapping[str, Any] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """The metric file of an analysis.
+
+    Args:
+        name: of the analysis, and of the file's schema, which gives dimensions and types.
+        values: for each variable the values of the runs, in the order in which `dumps` were read.
+        dumps: the reader, at its end.
+        settings: of the analysis.
+        coords: further coordinates.
+        attrs: further attributes.
+    """
+    import xarray as xr
+
+    variables = SCHEMAS[name].variables
+    return xr.Dataset(
+        {key: (variables[key][0], np.array(of_runs, dtype=variables[key][1])) for key, of_runs in values.items()},
+        coords={**run_coords(dumps.runs), **(coords or {})},
+        attrs={**dumps.attributes(settings), **(attrs or {})},
+    )
+
+
 def summarize_runs(metric: xr.Dataset, name: str) -> xr.Dataset:
     """The summary of a metric file: mean and SEM over the runs of each point, n where a run may have no value.
 

@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from toporep.analyses.dumps import DumpReader, complete_settings, run_coords, summarize_runs
+from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.morans_i import expected_morans_i, morans_i
 from toporep.metrics.statistics import summarize
 
@@ -35,8 +33,6 @@ def run(
     Raises:
         TopoRepError: dumps that do not belong together, unknown settings.
     """
-    import xarray as xr
-
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
     mean, constant = [], []
@@ -45,14 +41,7 @@ def run(
         values = summarize(morans_i(maps, settings["neighborhood"]))
         mean.append(values.mean)
         constant.append(len(maps) - values.n)
-    attrs = dumps.attributes(settings)
-    attrs["chance_morans_i"] = expected_morans_i(dumps.grid[0] * dumps.grid[1])
-    metric = xr.Dataset(
-        {
-            "morans_i": ("run", np.array(mean, dtype=np.float64)),
-            "constant_maps": ("run", np.array(constant, dtype=np.int64)),
-        },
-        coords=run_coords(dumps.runs),
-        attrs=attrs,
-    )
+    values = {"morans_i": mean, "constant_maps": constant}
+    chance = expected_morans_i(dumps.grid[0] * dumps.grid[1])
+    metric = metric_dataset("morans_i", values, dumps, settings, attrs={"chance_morans_i": chance})
     return metric, summarize_runs(metric, "morans_i")
