@@ -29,7 +29,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 demo: environment
 	@echo "Making every figure at demo scale on $(CORES) cores ..."
-	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --rerun-incomplete --quiet host reason
+	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --rerun-incomplete --quiet host reason rules
 	@echo "The figures (with .pdf and .csv beside each):"
 	@ls results/demo/figures/*/*.png
 
