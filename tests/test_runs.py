@@ -144,6 +144,33 @@ def test_mismatched_normalisation_stretches_the_test_images():
     assert ratios == pytest.approx([1.221, 1.221, 1.302], rel=1e-3)
 
 
+def test_noisy_images_are_shown_under_each_normalisation_that_a_data_set_has():
+    settings = {role: evaluation_settings(config(), "truong2025", role, "image_noise") for role in ("mnist", "cifar10")}
+    assert {role: list(of["normalizations"]) for role, of in settings.items()} == {
+        "mnist": ["matched"],
+        "cifar10": ["matched", "mismatched"],
+    }
+    training = run_settings(config(), Run("truong2025", "cifar10", "control", 0, 0))["training"]
+    assert settings["cifar10"]["normalizations"]["matched"] == {key: training[key] for key in ("mean", "std")}
+
+
+@pytest.mark.parametrize(
+    ("images", "noisy", "expected"), [(None, None, None), (500, None, 500), (None, 90, 90), (500, 90, 90)]
+)
+def test_the_smaller_cap_counts_for_noisy_images_alone(images, noisy, expected):
+    capped = config(datasets={"mnist": {"test_images": images}}, evaluations={"image_noise": {"max_images": noisy}})
+    assert evaluation_settings(capped, "truong2025", "mnist", "image_noise")["test_images"] == expected
+    assert evaluation_settings(capped, "truong2025", "mnist")["test_images"] == images
+
+
+def test_tuning_stimuli_are_normalised_as_the_training_images():
+    stretched = config(datasets={"cifar10": {"eval_norm": "mismatched"}})
+    settings = evaluation_settings(stretched, "truong2025", "cifar10", "tuning")
+    training = run_settings(stretched, Run("truong2025", "cifar10", "control", 0, 0))["training"]
+    assert (settings["mean"], settings["std"]) == (training["mean"], training["std"])
+    assert settings["wedges"] == 36 and len(settings["ring_radii"]) == 13
+
+
 @pytest.mark.parametrize(
     ("override", "changed"),
     [

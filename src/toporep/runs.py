@@ -143,7 +143,8 @@ def evaluation_settings(config: Config, paper: str, dataset: str, evaluation: st
         normalizations["mismatched"] = {"mean": settings["mean"], "std": settings["eval_std_mismatched"]}
     if evaluation == "tuning":
         return {**own, **normalizations["matched"]}
-    common = {"test_images": settings["test_images"]}
+    caps = [cap for cap in (settings["test_images"], own.pop("max_images", None)) if cap is not None]
+    common = {"test_images": min(caps, default=None)}
     if evaluation == "image_noise":
         # A data set for which the published code has one set of constants is evaluated with that one.
         wanted = [name for name in own.pop("normalizations") if name in normalizations]
