@@ -248,7 +248,7 @@ def test_paths_are_those_of_the_documentation():
     paths = Paths("<root>")
     for path in (
         paths.prepared("<source>"),
-        paths.activations(run),
+        paths.evaluation("<evaluation>", run),
         paths.metric("<paper>", "<dataset>", "<analysis>"),
         paths.summary("<paper>", "<dataset>", "<analysis>"),
         paths.run_dir(run) + "/{weights.safetensors,history.csv,provenance.json}",
