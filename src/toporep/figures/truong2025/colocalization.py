@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from toporep.figures import style
-from toporep.figures.truong2025 import provenance_lines, read_summaries, settings_of, summary_table
+from toporep.figures.truong2025 import FAMILIES, provenance_lines, read_summaries, settings_of, summary_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,11 +33,14 @@ DISTANCE_LABEL, PAIRS_LABEL = "mean distance of\nconnected pairs (grid spacings)
 _VARIABLES = ["distance_mean", "distance_sem", "distance_n", "pairs_mean", "null_low", "null_high"]
 
 
-def read_panels(inputs: Mapping[str, Path]) -> tuple[dict[str, xr.Dataset], pd.DataFrame]:
+def read_panels(
+    inputs: Mapping[str, Path], *, conditions: Sequence[str] = FAMILIES
+) -> tuple[dict[str, xr.Dataset], pd.DataFrame]:
     """Read one summary a dataset and lay the numbers out.
 
     Args:
         inputs: dataset → file of schema `colocalization_summary`, in panel order.
+        conditions: those that each file must have beside the control; the published values are shown of these alone.
 
     Returns:
         The summaries, and a table with one row a point and threshold and one a published value. Columns: dataset,
@@ -48,8 +51,8 @@ def read_panels(inputs: Mapping[str, Path]) -> tuple[dict[str, xr.Dataset], pd.D
     Raises:
         TopoRepError: see `read_summaries`.
     """
-    panels = read_summaries(inputs, "colocalization_summary")
-    return panels, _table(panels)
+    panels = read_summaries(inputs, "colocalization_summary", conditions=conditions)
+    return panels, _table(panels, published=[row for row in PUBLISHED if row[1] in (style.CONTROL, *conditions)])
 
 
 def small_print(panels: Mapping[str, xr.Dataset], *, sem: str) -> list[str]:
@@ -122,7 +125,7 @@ def label_ordinates(upper: Axes, lower: Axes) -> None:
         axes.yaxis.set_label_coords(-0.36 / width, 0.5)
 
 
-def _table(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+def _table(panels: Mapping[str, xr.Dataset], *, published: Sequence[tuple[str, str, float, float]]) -> pd.DataFrame:
     import pandas as pd
 
     table = summary_table(panels, _VARIABLES)
@@ -136,7 +139,7 @@ def _table(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
         ["no seed has a pair above the threshold", "not every seed has a pair above the threshold", "one seed: no SEM"],
         "",
     )
-    table = pd.concat([table, _published(panels)], ignore_index=True).astype(
+    table = pd.concat([table, _published(panels, published)], ignore_index=True).astype(
         {"distance_n": "Int64", "n_seeds": "Int64"}
     )
     chance = [float(panels[name].attrs["chance_distance"]) for name in table["dataset"]]
@@ -146,7 +149,7 @@ def _table(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     return table[columns]
 
 
-def _published(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+def _published(panels: Mapping[str, xr.Dataset], published: Sequence[tuple[str, str, float, float]]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
@@ -161,7 +164,7 @@ def _published(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
             "distance_mean": distance,
             "note": "section 3.4.1" if condition == style.CONTROL else "section 3.4.1, highest over strengths",
         }
-        for dataset, condition, threshold, distance in PUBLISHED
+        for dataset, condition, threshold, distance in published
         if dataset in panels and threshold in panels[dataset]["threshold"].values
     ]
     return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["dataset"])

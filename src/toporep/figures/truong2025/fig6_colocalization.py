@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from toporep.figures import style
-from toporep.figures.truong2025 import axis_strengths, families
+from toporep.figures.truong2025 import FAMILIES, axis_strengths, families
 from toporep.figures.truong2025.colocalization import (
     CHANCE_COLOR,
     FROM_FILE,
@@ -63,8 +63,14 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
 
     Source: Truong & Hasson 2025, section 3.4.1 and Figure 6.
     """
-    panels, table = read_panels(inputs)
-    rows = [(name, shown) for name in panels for shown in _rows_of_families(table[table["dataset"] == name])]
+    return draw_overlay(inputs)
+
+
+def draw_overlay(inputs: Mapping[str, Path], *, conditions: Sequence[str] = FAMILIES) -> tuple[Figure, pd.DataFrame]:
+    """The same for other conditions: those that each file must have beside the control."""
+    panels, table = read_panels(inputs, conditions=conditions)
+    columns = min(_COLUMNS, len(conditions))
+    rows = [(name, shown) for name in panels for shown in _rows_of_families(table[table["dataset"] == name], columns)]
     limits = _limits(table)
     with style.context():
         foot = style.SmallPrint([*small_print(panels, sem="Vertical lines"), _notes(limits)], left=_LEFT)
@@ -73,8 +79,9 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         styles = style.condition_styles(list(dict.fromkeys(table["condition"])))
         for row, (name, shown) in enumerate(rows):
             looks = {family: styles[family] for family in shown}
+            limit = limits[name]
             title = style.dataset_title(name, panels[name].attrs["source"])
-            _draw_row(figure, table[table["dataset"] == name], looks, row=row, title=title, limits=limits[name])
+            _draw_row(figure, table[table["dataset"] == name], looks, columns, row=row, title=title, limits=limit)
         _legend(figure, table)
         foot.draw(figure)
     return figure, table
@@ -120,9 +127,9 @@ class _Places:
         return float(self.control[0]) - 0.6 * _CONTROL_STEP, self.end + _LABEL_ROOM
 
 
-def _rows_of_families(rows: pd.DataFrame) -> list[list[str]]:
+def _rows_of_families(rows: pd.DataFrame, columns: int) -> list[list[str]]:
     shown = families(rows["condition"].tolist())
-    return [shown[start : start + _COLUMNS] for start in range(0, len(shown), _COLUMNS)]
+    return [shown[start : start + columns] for start in range(0, len(shown), columns)]
 
 
 def _limits(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -152,6 +159,7 @@ def _draw_row(
     figure: Figure,
     rows: pd.DataFrame,
     looks: Mapping[str, style.ConditionStyle],
+    columns: int,
     *,
     row: int,
     title: str,
@@ -161,7 +169,7 @@ def _draw_row(
     top = height - _HEAD - row * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS) - _TITLE
     grid = figure.add_gridspec(
         2,
-        _COLUMNS,
+        columns,
         left=_LEFT / width,
         right=1 - _RIGHT / width,
         top=top / height,
@@ -313,7 +321,9 @@ def _draw_published(axes: Axes, rows: pd.DataFrame, places: _Places, *, family: 
 
 def _legend(figure: Figure, table: pd.DataFrame) -> None:
     thresholds = sorted(table["threshold"].unique())
-    told = ", ".join(f"{value:g}" for value in sorted(table.loc[table["origin"] == FROM_PAPER, "threshold"].unique()))
+    published = table[table["origin"] == FROM_PAPER]
+    told = ", ".join(f"{value:g}" for value in sorted(published["threshold"].unique()))
+    highest = "\n(AS: highest over λ)" if published["condition"].isin(_READINGS_OF_AS).any() else ""
     greys = alpha_colors("0.5", len(thresholds))
     red = style.condition_styles([style.CONTROL])[style.CONTROL].color
     ramp = tuple(Line2D([], [], color=grey, marker="o", markersize=2.8, linewidth=1.0) for grey in greys)
@@ -322,6 +332,6 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
     handles = [ramp, control] + reference_handles(
         table,
         relabelled="units of the control relabelled, 95 %:\nat each α; across, narrowest and widest",
-        published=f"published, MNIST, α = {told}\n(AS: highest over λ)",
+        published=f"published, MNIST, α = {told}{highest}",
     )
     style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=1 - 0.08 / figure.get_figheight())
