@@ -233,12 +233,8 @@ def test_weight_noise_says_that_absolute_noise_favours_large_weights(drawn):
 
 def test_image_noise_tells_both_normalisations_and_the_accuracy_without_noise(drawn):
     figure, table = drawn["fig4_image_noise"]
-    headings = [text.get_text() for text in figure.texts if "control without noise" in text.get_text()]
-    assert [heading.split(":")[0] for heading in headings] == [
-        "MNIST",
-        "CIFAR-10",
-        "CIFAR-10, test images normalised with other constants",
-    ]
+    headings = [text.get_text() for text in figure.texts if "clean control" in text.get_text()]
+    assert [heading.split(":")[0] for heading in headings] == ["MNIST", "CIFAR-10", "CIFAR-10, other constants"]
     clean = selected(table, {"dataset": "cifar10", "normalization": "mismatched", "condition": "control"})
     assert f"{100 * clean['clean_accuracy_mean'].iloc[0]:.1f} %" in headings[2]
     assert "percentage points" in texts(figure)
@@ -333,15 +329,19 @@ def test_the_figure_says_where_its_numbers_come_from(drawn, figure):
         assert part in text
 
 
-def test_stand_in_images_are_named_on_the_panels(tmp_path):
-    for figure, named in (("fig2_accuracy", "MNIST (stand-in: digits)"), ("fig5_entropy_poz", "MNIST: digits")):
-        inputs = write_inputs(tmp_path / figure, figure, points=FEW)
-        path = tmp_path / figure / "mnist.nc"
-        dataset = xr.load_dataset(path).assign_attrs(source="digits", source_title="handwritten digits, 8 × 8")
+@pytest.mark.parametrize("figure", SUMMARY_FIGURES)
+def test_stand_in_images_are_named_over_the_panels(tmp_path, figure):
+    inputs = write_inputs(tmp_path, figure, points=FEW)
+    stand_ins = {"mnist": ("digits", "handwritten digits, 8 × 8"), "cifar10": ("objects", "rendered objects")}
+    for name, path in parse_inputs(inputs).items():
+        source, title = stand_ins[name]
+        dataset = xr.load_dataset(path).assign_attrs(source=source, source_title=title)
         write_dataset(dataset, path, f"{SUMMARY_FIGURES[figure]}_summary")
-        found, _ = draw(figure, inputs)
-        assert named in [axes.get_title(loc="left") for axes in found.axes]
-        assert_texts_apart(figure, found)
+    found, table = draw(figure, inputs)
+    headings = " ".join(text.get_text() for text in visible_texts(found) if len(text.get_text()) < 100)
+    for name in table["dataset"].unique():
+        assert re.search(f"{style.dataset_title(name, name)}( \\(stand-in)?: {stand_ins[name][0]}", headings)
+    assert_texts_apart(figure, found)
 
 
 @pytest.mark.parametrize("figure", FIGURES)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND_TITLES = {"white": "white", "pink": "pink", "salt_pepper": "salt & pepper"}
-_NORMALIZATIONS = {"matched": "", "mismatched": "test images normalised with other constants"}
+_NORMALIZATIONS = {"matched": "", "mismatched": "other constants"}
 _VARIABLE = "accuracy_change"
 _VARIABLES = [f"{name}_{part}" for name in (_VARIABLE, "accuracy", "clean_accuracy") for part in ("mean", "sem")]
 
@@ -58,7 +58,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
 def _heading(rows: pd.DataFrame, title: str, normalization: str) -> str:
     clean = rows.loc[rows["condition"] == style.CONTROL, "clean_accuracy_mean"].iloc[0]
     words = _NORMALIZATIONS.get(normalization, normalization)
-    return f"{title}{f', {words}' if words else ''}: change in points (control without noise: {100 * clean:.1f} %)"
+    return f"{title}{f', {words}' if words else ''}: change in points (clean control {100 * clean:.1f} %)"
 
 
 def _draw_block(page: sweep.Page, block: int, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
@@ -84,11 +84,10 @@ def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
         "points, mean over networks (seeds); ordinates differ. Shaded: ± SEM over seeds (ddof 1) of these "
         "differences; the paper draws the SEM of the noisy accuracies, which the CSV file has too. Level: SD of white "
         "and pink noise in units of the pixel range; for salt and pepper, the share of pixels drawn. Noise is added "
-        "to images in 0 to 1, before they are normalised, and is the same for all networks.",
+        "to images in 0 to 1, before they are normalised, and is the same for all networks. Clean: without noise.",
     ]
     if any("mismatched" in panel["normalization"].values for panel in panels.values()):
         lines.append(
-            "Other constants: the published code normalises the test images of CIFAR-10 with another SD than the "
-            "training images."
+            "Other constants: test images normalised as in the published code, with another SD than in training."
         )
     return [*lines, *provenance_lines(panels)]
