@@ -29,6 +29,13 @@ PAPER_TRAINING = {
 }
 
 
+def inputs_of(inputs: Mapping[str, Path], analysis: str, *, runs: bool = False) -> dict[str, Path]:
+    """Inputs named `<dataset>.<analysis>` (summaries) or `<dataset>.<analysis>.runs` (metric files), by dataset."""
+    wanted = f"{analysis}.runs" if runs else analysis
+    parts = {name: name.partition(".") for name in inputs}
+    return {dataset: inputs[name] for name, (dataset, _, rest) in parts.items() if rest == wanted}
+
+
 def read_summaries(
     inputs: Mapping[str, Path], schema: str, *, conditions: Sequence[str] = FAMILIES
 ) -> dict[str, xr.Dataset]:

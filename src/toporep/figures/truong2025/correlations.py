@@ -254,6 +254,7 @@ def _draw_histogram(axes: Axes, bins: pd.DataFrame, *, base: float, color: objec
 
 def _legend(figure: Figure, table: pd.DataFrame) -> None:
     strengths = axis_strengths(table)
+    median_label = "median ± SEM" if table["sem"].notna().any() else "median"
     red = style.condition_styles([style.CONTROL])[style.CONTROL].color
     control = Patch(facecolor=(*_rgb(red), 0.3), edgecolor=red, linestyle=(0, (3, 1.2)), linewidth=0.8, label="control")
     ramp = tuple(
@@ -262,7 +263,7 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
     )
     ramp[0].set_label(f"λ from {strengths[0]:g} (light) to {strengths[-1]:g} (dark)")
     median = Line2D(
-        [], [], color="0.1", marker="|", markersize=6, markeredgewidth=1.1, linewidth=0.8, label="median ± SEM"
+        [], [], color="0.1", marker="|", markersize=6, markeredgewidth=1.1, linewidth=0.8, label=median_label
     )
     across = Line2D([], [], color=red, label="median of the control", **_CONTROL_MEDIAN)
     top = 1 - 0.08 / figure.get_figheight()
