@@ -27,7 +27,9 @@ MAIN = "main configuration"
 
 _CHANNELS = {"MnistCNN": 1, "CifarCNN": 3, "mnist": 1, "digits": 1, "cifar10": 3, "objects": 3}
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
-_RESERVED_SCALES = {"activations", "data", "figures", "logs", "metrics", "published", "runs", "state", "tables"}
+_RESERVED_SCALES = {
+    *("activations", "claims", "data", "figures", "logs", "metrics", "published", "runs", "state", "tables"),
+}
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,10 @@ class Paths:
         """The same figure without the paper, where its name is unique."""
         return f"{self.root}/figures/{figure}.{ext}"
 
+    def claims(self, paper: str, suffix: str = ".md") -> str:
+        """The ledger of a paper's claims: `.csv`, `.md`, or `_points.csv` with every point of each claim."""
+        return f"{self.root}/claims/{paper}{suffix}"
+
     def log(self, stage: str, name: str) -> str:
         return f"{self.root}/logs/{stage}/{name}.log"
 

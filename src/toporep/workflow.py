@@ -16,6 +16,7 @@ from typing import Any
 
 from toporep import codehash
 from toporep.catalog import load_catalog, resolve
+from toporep.claims.entries import Claims, claims_path, load_claims
 from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
 from toporep.evaluations import evaluation_of
@@ -23,6 +24,7 @@ from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settin
 from toporep.train.spec import pack
 
 _EXTENSIONS = ("pdf", "png", "csv")
+_LEDGER = {"csv": ".csv", "markdown": ".md", "points": "_points.csv"}
 _MAP_CHOICE = ("dataset", "conditions", "strengths", "models")
 
 
@@ -178,6 +180,61 @@ class Workflow:
         # These choose the dumps of a figure of maps: they are its inputs.
         chosen = _MAP_CHOICE if self.catalog[paper][figure]["maps"] else ()
         return canonical_json({key: value for key, value in settings.items() if key not in chosen})
+
+    # Claims
+
+    def claimed_papers(self) -> list[str]:
+        """Papers that have claims."""
+        return [paper for paper in self.config.papers if claims_path(self.folder, paper).is_file()]
+
+    def claims_file(self, paper: str) -> str:
+        """Where a paper's claims are written."""
+        return os.path.relpath(claims_path(self.folder, paper))
+
+    def claims(self, paper: str) -> Claims:
+        """A paper's claims, checked."""
+        schema = self.folder / "config" / "schemas" / "claims.yaml"
+        return load_claims(claims_path(self.folder, paper), self.config.papers[paper], schema)
+
+    def claims_inputs(self, paper: str) -> dict[str, str]:
+        """Metric files that a paper's claims are tested on, by `<dataset>.<analysis>`."""
+        return {
+            f"{dataset}.{analysis}": self.paths.metric(paper, dataset, analysis)
+            for dataset, analysis in self.claims(paper).files
+        }
+
+    def claims_arguments(self, paper: str) -> list[str]:
+        """The same as KEY=path arguments."""
+        return [f"{key}={path}" for key, path in self.claims_inputs(paper).items()]
+
+    def claims_settings(self, paper: str) -> str:
+        """What the names in a paper's claims mean, as JSON."""
+        config = self.config.papers[paper]
+        return canonical_json(
+            {
+                "paper": paper,
+                "datasets": dict.fromkeys(config["datasets"]),
+                "conditions": {name: {"strengths": each["strengths"]} for name, each in config["conditions"].items()},
+                "analyses": {name: {"analysis": self.analysis_module(paper, name)} for name in config["analyses"]},
+            }
+        )
+
+    def claims_outputs(self, paper: str) -> dict[str, str]:
+        """The files of a paper's ledger, by what they are."""
+        return {name: self.paths.claims(paper, suffix) for name, suffix in _LEDGER.items()}
+
+    def claims_files(self, paper: str) -> list[str]:
+        """The files of a paper's ledger; none for a paper without claims."""
+        return list(self.claims_outputs(paper).values()) if paper in self.claimed_papers() else []
+
+    def check_claims(self) -> None:
+        """Refuse claims that cannot be tested.
+
+        Raises:
+            TopoRepError: one line for each mistake in the files of claims.
+        """
+        for paper in self.claimed_papers():
+            self.claims(paper)
 
     def _map_inputs(self, config: Mapping[str, Any], figure: str) -> dict[str, str]:
         choice = config["figures"][figure]

@@ -68,6 +68,15 @@ def check_targets():
         raise WorkflowError(str(error)) from None
 
 
+def check_claims():
+    """Stop at once at a claim that cannot be tested; jobs that Snakemake starts need not look again."""
+    try:
+        if ARGUMENTS:
+            TOPOREP.check_claims()
+    except TopoRepError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def claim_folder():
     """Let the same command go on where an earlier one was killed."""
     if ARGUMENTS and not ARGUMENTS.dryrun and claim(".snakemake"):

@@ -8,6 +8,7 @@ for paper in TOPOREP.config.papers:
             paper
         input:
             TOPOREP.figure_files(paper),
+            TOPOREP.claims_files(paper),
 
 
 # A rule a figure, so that each has a caption of its own in Snakemake's report.

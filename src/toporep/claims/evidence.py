@@ -1,0 +1,146 @@
+"""The values of single runs that a claim is about, from metric files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from toporep.claims.entries import Leaf, Selector
+from toporep.errors import TopoRepError
+from toporep.io import read_dataset
+
+
+class NotThere(Exception):
+    """What a claim needs and the metric files do not have; the text says what to add."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Metric files of one paper and scale.
+
+    Attributes:
+        paper: its key.
+        scale: of all files.
+        files: (dataset, analysis) → the metric file.
+    """
+
+    paper: str
+    scale: str
+    files: Mapping[tuple[str, str], xr.Dataset]
+
+    @classmethod
+    def read(
+        cls, paper: str, scale: str, paths: Mapping[tuple[str, str], str | os.PathLike], schemas: Mapping[str, str]
+    ) -> Evidence:
+        """Read metric files; one that does not exist is left out, and what needs it is not run.
+
+        Raises:
+            TopoRepError: a file of another schema, paper, data set or scale.
+        """
+        files = {}
+        for (dataset, analysis), path in paths.items():
+            if not Path(path).exists():
+                continue
+            file = read_dataset(path, schemas[analysis])
+            expected = {"paper": paper, "dataset": dataset, "scale": scale}
+            for name, value in expected.items():
+                if file.attrs[name] != value:
+                    raise TopoRepError(f"{path}: expected {name} {value!r}, found {file.attrs[name]!r}")
+            files[dataset, analysis] = file
+        return cls(paper, scale, files)
+
+    def attribute(self, datasets: Iterable[str], name: str) -> dict[str, str]:
+        """An attribute of the files of each data set."""
+        return {dataset: file.attrs[name] for (dataset, _), file in self.files.items() if dataset in datasets}
+
+    def values(self, leaf: Leaf) -> xr.DataArray:
+        """Values of a variable: dimensions seed, then those along which it has several points.
+
+        Means and sums over coordinates are taken here; other reductions are left to the caller, because the largest
+        mean is not the mean of the largest values.
+
+        Raises:
+            NotThere: no such file, condition, strength or coordinate.
+        """
+        file = self.files.get((leaf.dataset, leaf.analysis))
+        if file is None:
+            raise NotThere(
+                f"no metric file {leaf.dataset}/{leaf.analysis}.nc; run the analysis {leaf.analysis} of {leaf.dataset}"
+            )
+        values = self._by_strength(file, leaf)
+        for dim, selector in leaf.at:
+            values = _select(values, dim, selector, f"{leaf.analysis} of {leaf.dataset}", labels=_labels(file, dim))
+        if leaf.strength.single:
+            values = values.isel(strength=0, drop=True)
+        return values * leaf.times
+
+    def _by_strength(self, file: xr.Dataset, leaf: Leaf) -> xr.DataArray:
+        """(seed, strength, ...): the runs of a condition that have all its strengths."""
+        conditions, strengths, seeds = (file[name].values for name in ("condition", "strength", "seed"))
+        of_condition = conditions == leaf.condition
+        wanted = leaf.strength.values
+        runs = [
+            {int(seeds[i]): i for i in np.flatnonzero(of_condition & np.isclose(strengths, strength))}
+            for strength in wanted
+        ]
+        missing = [f"{strength:g}" for strength, found in zip(wanted, runs, strict=True) if not found]
+        if missing:
+            folder = f"{self.paper}/{leaf.dataset}/{leaf.condition}"
+            names = missing[0] if len(missing) == 1 else f"{{{','.join(missing)}}}"
+            raise NotThere(
+                f"no runs {folder}/{names} in {leaf.dataset}/{leaf.analysis}.nc; add them to the configuration"
+            )
+        common = sorted(set.intersection(*(set(found) for found in runs)))
+        variable = file[leaf.variable]
+        index = xr.DataArray([[found[seed] for found in runs] for seed in common], dims=("seed", "strength"))
+        values = variable.astype(np.float64).drop_vars(list(variable.coords)).isel(run=index.astype(np.int64))
+        return values.assign_coords(seed=common, strength=list(map(float, wanted)))
+
+
+def _labels(file: xr.Dataset, dim: str) -> np.ndarray:
+    """Labels along a dimension: its own coordinate, another one along it alone (`bin_left` on bin), or 0, 1, ..."""
+    own = [name for name, coord in file.coords.items() if coord.dims == (dim,)]
+    name = dim if dim in own else next(iter(own), None)
+    return file[name].values if name else np.arange(file.sizes[dim])
+
+
+def _select(values: xr.DataArray, dim: str, selector: Selector, where: str, *, labels: np.ndarray) -> xr.DataArray:
+    chosen = _places(selector, dim, labels, where)
+    values = values.isel({dim: chosen}).assign_coords({dim: labels[chosen]})
+    if selector.single:
+        return values.isel({dim: 0}, drop=True)
+    if selector.reduction in ("mean", "sum"):
+        # A unit without a value (no bandpass unit, no center) is not part of a mean over units.
+        return getattr(values, selector.reduction)(dim, skipna=dim == "unit")
+    return values
+
+
+def _places(selector: Selector, dim: str, labels: np.ndarray, where: str) -> list[int]:
+    if isinstance(selector.values, str):
+        ends = {"all": range(len(labels)), "first": [0], "last": [len(labels) - 1]}
+        return list(ends[selector.values])
+    if selector.bounds:
+        low, high = selector.values
+        # Edges of bins carry rounding errors.
+        margin = 1e-9
+        inside = (labels >= (-np.inf if low is None else low) - margin) & (
+            labels < (np.inf if high is None else high) - margin
+        )
+        if not inside.any():
+            raise NotThere(f"no {dim} from {low} to {high} in {where}")
+        return list(map(int, np.flatnonzero(inside)))
+    return [_place_of(value, dim, labels, where) for value in selector.values]
+
+
+def _place_of(value: object, dim: str, labels: np.ndarray, where: str) -> int:
+    same = np.isclose(labels, value) if labels.dtype.kind in "iuf" and not isinstance(value, str) else labels == value
+    found = np.flatnonzero(same)
+    if not len(found):
+        known = ", ".join(f"{label:g}" if isinstance(label, float) else str(label) for label in labels.tolist())
+        raise NotThere(f"no {dim} {value} in {where}, which has {known}; add it to the analysis's settings")
+    return int(found[0])
