@@ -224,8 +224,8 @@ class _Page:
             "*Reproduced value*: the statistic of the test at the point that decides, with its 95 % interval from "
             f"{DRAWS:,} bootstrap samples of seeds (expanded percentiles); the same seeds are drawn for all "
             "conditions, which pairs comparisons by seed. *d*: distance from the bound of the test in standard "
-            "deviations over networks. *Points*: how many hold / fail, of how many, each at its own 95 %; a verdict over "
-            "several allows for their number. The file of the same name that ends in `_points.csv` has them all.",
+            "deviations over networks. *Points*: how many hold / fail, of how many, each at its own 95 %; a verdict "
+            "over several allows for their number. The file of the same name that ends in `_points.csv` has them all.",
             "",
         ]
 
