@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import metric_summaries_tuning
 import numpy as np
 import pandas as pd
 import pytest
@@ -511,11 +512,31 @@ def test_the_figure_says_where_its_numbers_come_from(drawn, figure):
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_text_is_never_smaller_than_six_points_and_stays_on_the_page(drawn, figure):
-    canvas = FigureCanvasAgg(drawn[figure].figure)
+    check_text(drawn[figure].figure)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_images_that_stand_in_are_named_on_the_page(tmp_path, monkeypatch, figure):
+    paper = metric_summaries_tuning.attributes
+
+    def attributes(dataset, settings):
+        stand_in = {"source": {"mnist": "digits", "cifar10": "objects"}[dataset], "source_title": "other images"}
+        return {**paper(dataset, settings), **stand_in, "scale": "demo"}
+
+    monkeypatch.setattr(metric_summaries_tuning, "attributes", attributes)
+    single, _ = draw(figure, write_inputs(tmp_path, figure, n=1), **({"models": 1} if "fig10" in figure else {}))
+    check_text(single)
+    text = texts(single)
+    assert "panels, stand-in images: other images, demo scale" in text
+    assert figure in MAPS or "(stand-in: " in text
+
+
+def check_text(figure) -> None:
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    renderer, page = canvas.get_renderer(), drawn[figure].figure.bbox
-    assert drawn[figure].figure.get_figwidth() <= 7.3 and drawn[figure].figure.get_figheight() <= 10
-    for text in drawn[figure].figure.findobj(Text):
+    renderer, page = canvas.get_renderer(), figure.bbox
+    assert figure.get_figwidth() <= 7.3 and figure.get_figheight() <= 10, "larger than a page"
+    for text in figure.findobj(Text):
         if text.get_text() and text.get_visible():
             assert text.get_fontsize() >= 6
             box = text.get_window_extent(renderer)

@@ -234,13 +234,14 @@ def _panels(
 def _series(data: xr.Dataset, dataset: str, panel: _Panel) -> pd.DataFrame:
     chosen = data[[f"{panel.variable}_mean", f"{panel.variable}_sem"]]
     for name, value in panel.select.items():
+        # One dimension: the levels sigma have a mode too, which is selected before them.
         coordinate = chosen[name]
+        (dim,) = coordinate.dims
         places = _matches(coordinate.values, value)
         if not places.any():
             known = ", ".join(f"{one}" for one in np.unique(coordinate.values))
             raise TopoRepError(f"{dataset}.{panel.analysis}: no {name} {value!r}; the file has {known}")
-        # A coordinate such as sigma names the values of the level that the mode has.
-        chosen = chosen.isel({coordinate.dims[-1]: int(np.flatnonzero(places)[0])})
+        chosen = chosen.isel({dim: int(np.flatnonzero(places)[0])})
     table = summary_table({dataset: chosen.assign_attrs(data.attrs)}, list(chosen.data_vars))
     return table.rename(columns={f"{panel.variable}_mean": "value", f"{panel.variable}_sem": "sem"})
 
