@@ -29,7 +29,7 @@ CLAIMS = load_claims(CONFIG / "claims" / "truong2025.yaml", PAPER)
 ROWS = {
     " ".join(filter(None, (row.id, *row.datasets, row.condition, row.family, row.variant))): row for row in CLAIMS.rows
 }
-DRAWS = 400
+DRAWS = 200
 
 
 def claim(name: str, **selected):
@@ -205,6 +205,42 @@ def test_a_curve_that_only_falls_has_no_valley():
         size=file["distance"].shape
     )
     assert evaluate(row, world.evidence()).outcome == FAILS
+
+
+def test_a_valley_pays_for_the_choice_of_its_place():
+    row = claim("C15d")
+    world = make(row, holds=True, noise=1.0)
+    file = world.files["mnist", "colocalization"]
+    values = file["distance"].values[file.condition.values == "ws", 0].reshape(len(STRENGTHS), -1)
+    means = values @ resampling_weights(10)[11:].T
+    depths = np.minimum(means[0], means[-1]) - means[1:-1]
+    point = evaluate(row, world.evidence()).points[0]
+    lows = [interval(depth, 10, level=1 - 0.05 / 4)[0] for depth in depths]
+    highs = [interval(depth, 10)[1] for depth in depths]
+    assert (point.low, point.high) == pytest.approx((max(lows), max(highs)))
+
+
+def test_the_order_of_runs_in_a_file_means_nothing():
+    row = claim("C15a", family="as")
+    world = make(row, holds=True, noise=1.0)
+    first = evaluate(row, world.evidence())
+    file = world.files["mnist", "colocalization"]
+    world.files["mnist", "colocalization"] = file.isel(run=np.random.default_rng(0).permutation(file.sizes["run"]))
+    assert evaluate(row, world.evidence()) == first
+
+
+@pytest.mark.parametrize(("needs", "outcome"), [("all", FAILS), ("most", HOLDS), ("any", HOLDS)])
+def test_most_is_more_than_half(needs, outcome):
+    row = claim("C16a", family="as")
+    row = replace(row, options={"needs": needs})
+    world = make(row, holds=True)
+    values = world.files["cifar10", "colocalization"]["distance"]
+    # Two of six thresholds go the other way.
+    values.values[values.condition.values == "ws", :2] += 5
+    assert evaluate(row, world.evidence()).outcome == outcome
+    values.values[values.condition.values == "ws", 2:3] += 5
+    # Half is not most.
+    assert evaluate(row, world.evidence()).outcome == {"most": FAILS}.get(needs, outcome)
 
 
 def test_means_over_units_leave_out_units_without_a_value():
