@@ -171,12 +171,12 @@ PLACE = f"{MAIN}: overrides.truong2025."
         ({"datasets": {"mnist": {"seeds": [3, 3]}}}, "datasets.mnist.seeds: 3 is listed more than once"),
         ({"conditions": {"ws": {"strengths": [1, 1.0]}}}, "conditions.ws.strengths: 1 is listed more than once"),
         (
-            {"conditions": {"global": {"strengths": [0.1234567]}}},
-            "conditions.global.strengths[0]: 0.1234567 has more than the six digits that the name of a run keeps",
+            {"conditions": {"global": {"strengths": [0.1, 0.5, 3, 0.1234567]}}},
+            "conditions.global.strengths[3]: 0.1234567 has more than the six digits that the name of a run keeps",
         ),
         (
-            {"conditions": {"global": {"strengths": [0]}}},
-            "conditions.global.strengths[0]: 0 switches the spatial loss off; "
+            {"conditions": {"global": {"strengths": [0.1, 0.5, 3, 0]}}},
+            "conditions.global.strengths[3]: 0 switches the spatial loss off; "
             "leave it to a condition with spatial_loss: none",
         ),
         (
@@ -200,7 +200,7 @@ PLACE = f"{MAIN}: overrides.truong2025."
             "conditions.ws.options.metric: 'euclidian' is not a known value; did you mean 'euclidean'?",
         ),
         (
-            {"conditions": {"global": {"datasets": ["cifar"]}}},
+            {"conditions": {"global": {"datasets": ["mnist", "cifar"]}}},
             "conditions.global.datasets: unknown dataset 'cifar'; did you mean 'cifar10'?",
         ),
         (

@@ -16,7 +16,16 @@ from workflow_copies import Copy, environment
 pytestmark = pytest.mark.xdist_group("workflow")
 
 ALIAS = "figures/fig6_colocalization.pdf"
-TARGETS = ["all", f"results/tiny/{ALIAS}"]
+# A figure of each kind of evaluation and input.
+FIGURES = (
+    "fig4_image_noise",
+    "fig6_colocalization",
+    "fig7_activation_maps",
+    "fig12_eccentricity",
+    "figA8_morans_i",
+    "figX5_colocalization_by_alpha",
+)
+TARGETS = [*(f"results/tiny/figures/truong2025/{name}.pdf" for name in FIGURES), f"results/tiny/{ALIAS}"]
 DATA_SOURCES = {"data/digits.nc", "data/objects.nc"}
 CATALOG = Copy(Path(__file__).resolve().parent.parent).folder / "config" / "catalog.yaml"
 
@@ -37,7 +46,8 @@ def killed(made, tmp_path_factory) -> tuple[Copy, set[str]]:
     copy = made[0].clone(tmp_path_factory.mktemp("killed"))
     root = copy.folder / "results" / "tiny"
     runs = "runs/truong2025/mnist/as"
-    remove(root, runs, "activations/truong2025/mnist/as", "metrics", "figures")
+    evaluated = [f"{stage}/truong2025/mnist/as" for stage in ("activations", "tuning", "image_noise")]
+    remove(root, runs, *evaluated, "metrics", "figures")
     process = subprocess.Popen(
         copy.command("--cores", "1", *copy.tiny(f"results/tiny/{runs}/0.5/seed0/weights.safetensors")),
         cwd=copy.folder,
@@ -73,7 +83,7 @@ def below(everything: set[str], *starts: str) -> set[str]:
 def figures(everything: set[str], *, analysis: str | None = None) -> set[str]:
     """Files of all figures, or of those that draw an analysis."""
     catalog = yaml.safe_load(CATALOG.read_text(encoding="utf-8"))["truong2025"]
-    names = [name for name, entry in catalog.items() if analysis is None or analysis in entry.get("analyses", [])]
+    names = [name for name in FIGURES if analysis is None or analysis in catalog[name].get("analyses", [])]
     return {name for name in everything if name.startswith("figures/") and Path(name).stem in names}
 
 
@@ -81,14 +91,15 @@ def metrics(everything: set[str], analysis: str) -> set[str]:
     return {name for name in everything if name.startswith("metrics/") and Path(name).name.startswith(analysis)}
 
 
-def test_every_figure_every_run_and_its_metrics_are_there(made):
+def test_the_figures_the_runs_and_their_metrics_are_there(made):
     copy, everything = made
     missing = [name for name in everything if not (copy.folder / "results" / "tiny" / name).is_file()]
     assert missing == []
     # 4 conditions of one strength, 2 seeds of the digits and 1 of the objects; no run of the appendix's Global.
     assert len([name for name in everything if name.endswith("/weights.safetensors")]) == 4 * (2 + 1)
-    assert len(below(everything, "activations/")) == 4 * (2 + 1)
-    assert len(below(everything, "metrics/")) == 2 * 2 * 2
+    for evaluation in ("activations/", "tuning/", "image_noise/"):
+        assert len(below(everything, evaluation)) == 4 * (2 + 1)
+    assert len(below(everything, "metrics/")) == 4 * 2 * 2
     assert everything.issuperset(DATA_SOURCES)
     for name in figures(everything):
         content = (copy.folder / "results" / "tiny" / name).read_bytes()
@@ -141,9 +152,28 @@ def test_comments_and_docstrings_make_nothing_anew(made):
         ),
         ("losses/spatial", lambda all_: all_ - DATA_SOURCES),
         ("data/objects", lambda all_: all_),
+        (
+            "metrics/eccentricity",
+            lambda all_: metrics(all_, "eccentricity") | figures(all_, analysis="eccentricity"),
+        ),
+        (
+            "stimuli/noise",
+            lambda all_: (
+                below(all_, "image_noise/")
+                | metrics(all_, "image_noise_robustness")
+                | figures(all_, analysis="image_noise_robustness")
+            ),
+        ),
         ("figures/style", lambda all_: figures(all_)),
     ],
-    ids=["co-localisation kernel", "spatial losses", "generator of images", "colours of figures"],
+    ids=[
+        "co-localisation kernel",
+        "spatial losses",
+        "generator of images",
+        "classes of eccentricity",
+        "noise",
+        "colours of figures",
+    ],
 )
 def test_changed_code_makes_anew_what_depends_on_it(made, module, affected):
     copy, everything = made
@@ -151,8 +181,7 @@ def test_changed_code_makes_anew_what_depends_on_it(made, module, affected):
         assert copy.planned(*copy.tiny(*TARGETS)) == affected(everything)
 
 
-MNIST = ("runs/truong2025/mnist/", "activations/truong2025/mnist/", "metrics/truong2025/mnist/")
-CIFAR10_BELOW_TRAINING = ("activations/truong2025/cifar10/", "metrics/truong2025/cifar10/")
+MNIST = tuple(f"{stage}/truong2025/mnist/" for stage in ("runs", "activations", "tuning", "image_noise", "metrics"))
 
 
 @pytest.mark.parametrize(
@@ -161,9 +190,10 @@ CIFAR10_BELOW_TRAINING = ("activations/truong2025/cifar10/", "metrics/truong2025
         ("datasets: {mnist: {learning_rate: 0.002}}", lambda all_: below(all_, *MNIST) | figures(all_)),
         (
             "datasets: {cifar10: {eval_norm: mismatched}}",
-            # Figure 7 shows mnist alone.
+            # Noisy images are shown under both normalisations anyhow, and Figure 7 shows mnist alone.
             lambda all_: (
-                below(all_, *CIFAR10_BELOW_TRAINING)
+                below(all_, "activations/truong2025/cifar10/")
+                | {name for name in metrics(all_, "colocalization") | metrics(all_, "morans_i") if "cifar10" in name}
                 | figures(all_, analysis="colocalization")
                 | figures(all_, analysis="morans_i")
             ),
@@ -173,13 +203,29 @@ CIFAR10_BELOW_TRAINING = ("activations/truong2025/cifar10/", "metrics/truong2025
             lambda all_: metrics(all_, "colocalization") | figures(all_, analysis="colocalization"),
         ),
         (
+            "evaluations: {image_noise: {clip: false}}",
+            lambda all_: (
+                below(all_, "image_noise/")
+                | metrics(all_, "image_noise_robustness")
+                | figures(all_, analysis="image_noise_robustness")
+            ),
+        ),
+        (
             "analyses: {morans_i: {settings: {neighborhood: rook}}}",
             lambda all_: metrics(all_, "morans_i") | figures(all_, analysis="morans_i"),
         ),
         ("figures: {fig7_activation_maps: {images: 3}}", lambda all_: below(all_, "figures/truong2025/fig7_")),
         ('title: "Another title"\n    conditions: {ws: {label: Weights}}', lambda all_: set()),
     ],
-    ids=["learning rate", "normalisation of test images", "thresholds", "neighborhood", "images drawn", "label"],
+    ids=[
+        "learning rate",
+        "normalisation of test images",
+        "thresholds",
+        "clipped noise",
+        "neighborhood",
+        "images drawn",
+        "label",
+    ],
 )
 def test_a_changed_setting_makes_anew_what_depends_on_it(made, change, affected):
     copy, everything = made

@@ -14,7 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Every figure, two data sets, one strength: as few and as short jobs as that takes.
+# Two data sets, one strength: as few and as short jobs as figures of all kinds take.
 TINY = """\
 scale: tiny
 stack_size: 2
@@ -34,6 +34,11 @@ overrides:
     analyses:
       colocalization: {settings: {relabellings: 20}}
     figures:
+      fig10_angular_maps: {models: 1}
+      figA3_global_maps: {strengths: [0.5], models: 2}
+      figX4_two_readings_of_as: {strengths: [0.5]}
+      figA1_training_mnist: {strength: 0.5}
+      figA2_training_cifar10: {strength: 0.5}
       fig7_activation_maps: {strengths: [0.5], models: 2}
 """
 
@@ -125,5 +130,5 @@ def outputs(text: str) -> set[str]:
     """Outputs of all jobs that Snakemake announced, below `results/` or `results/<scale>/`."""
     lines = re.findall(r"^    output: (.*)$", text, flags=re.MULTILINE)
     files = [name for line in lines for name in line.split(", ")]
-    stages = r"data|runs|activations|metrics|figures"
+    stages = r"data|runs|activations|tuning|image_noise|metrics|figures|claims"
     return {re.sub(rf"^results/(?:\w+/)?(?=(?:{stages})/)", "", name) for name in files}

@@ -257,6 +257,14 @@ def _condition_problems(name: str, condition: dict[str, Any], datasets: dict[str
 
 def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
     here = ("figures", name)
+    if "strength" in figure:
+        known = sorted({strength for condition in paper["conditions"].values() for strength in condition["strengths"]})
+        if figure["strength"] not in known:
+            yield Problem((*here, "strength"), f"{figure['strength']:g} is not a strength of any condition")
+    if "dataset" not in figure:
+        for role, dataset in paper["datasets"].items() if "models" in figure else ():
+            yield from _too_many_models(name, figure["models"], role, len(dataset["seeds"] or paper["seeds"]))
+        return
     role = figure["dataset"]
     unknown = [
         *_unknown_names((*here, "dataset"), [role], "dataset", paper["datasets"]),
@@ -265,11 +273,7 @@ def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -
     yield from unknown
     if unknown:
         return
-    seeds = len(paper["datasets"][role]["seeds"] or paper["seeds"])
-    if figure["models"] > seeds:
-        yield Problem(
-            (*here, "models"), f"{figure['models']} networks wanted, but dataset {role!r} has {seeds} seed(s)"
-        )
+    yield from _too_many_models(name, figure["models"], role, len(paper["datasets"][role]["seeds"] or paper["seeds"]))
     for condition in figure["conditions"]:
         if role not in paper["conditions"][condition]["datasets"]:
             yield Problem((*here, "conditions"), f"condition {condition!r} has no runs on dataset {role!r}")
@@ -277,6 +281,12 @@ def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -
         for strength in figure["strengths"] if has_loss else []:
             if strength not in paper["conditions"][condition]["strengths"]:
                 yield Problem((*here, "strengths"), f"{strength:g} is not a strength of condition {condition!r}")
+
+
+def _too_many_models(figure: str, wanted: int, role: str, seeds: int) -> Iterator[Problem]:
+    if wanted > seeds:
+        text = f"{wanted} networks wanted, but dataset {role!r} has {seeds} seed(s)"
+        yield Problem(("figures", figure, "models"), text)
 
 
 def _unknown_names(path: tuple, names: list[str], kind: str, known: Mapping) -> Iterator[Problem]:

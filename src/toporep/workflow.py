@@ -25,6 +25,7 @@ from toporep.train.spec import pack
 
 _EXTENSIONS = ("pdf", "png", "csv")
 _LEDGER = {"csv": ".csv", "markdown": ".md", "points": "_points.csv"}
+_NOISE = ("kinds", "levels", "seed", "clip", "amplitude_exponent", "replace")
 _MAP_CHOICE = ("dataset", "conditions", "strengths", "models")
 
 
@@ -176,7 +177,11 @@ class Workflow:
 
     def figure_settings(self, paper: str, figure: str) -> str:
         """A figure's own drawing settings, as JSON."""
-        settings = self.config.papers[paper].get("figures", {}).get(figure, {})
+        settings = dict(self.config.papers[paper].get("figures", {}).get(figure, {}))
+        if self.catalog[paper][figure]["stimuli"]:
+            # The noise that it shows is the one that networks see.
+            noise = self.config.papers[paper]["evaluations"]["image_noise"]
+            settings |= {name: noise[name] for name in _NOISE}
         # These choose the dumps of a figure of maps: they are its inputs.
         chosen = _MAP_CHOICE if self.catalog[paper][figure]["maps"] else ()
         return canonical_json({key: value for key, value in settings.items() if key not in chosen})

@@ -44,12 +44,14 @@ class Dump:
         run: condition, strength, seed.
         data: the file's variables, coordinates and attributes.
         training: how the run was trained, from the configuration stored in the file.
+        evaluation: how it was evaluated, from the same place.
     """
 
     path: str
     run: RunKey
     data: xr.Dataset
     training: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
 
     @property
     def activations(self) -> np.ndarray:
@@ -181,7 +183,8 @@ def read_dump(path: str | os.PathLike, schema: str = "activations") -> Dump:
     run = RunKey(str(data.attrs["condition"]), float(data.attrs["strength"]), int(data.attrs["seed"]))
     if "row" in data.coords:
         _grid(data, path)
-    return Dump(path=path, run=run, data=data, training=_training(data, path))
+    training, evaluation = (_configured(data, path, part) for part in ("training", "evaluation"))
+    return Dump(path=path, run=run, data=data, training=training, evaluation=evaluation)
 
 
 def complete_settings(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,10 +328,10 @@ def _grid(data: xr.Dataset, path: str) -> tuple[int, int]:
     return rows, cols
 
 
-def _training(data: xr.Dataset, path: str) -> dict[str, Any]:
+def _configured(data: xr.Dataset, path: str, part: str) -> dict[str, Any]:
     try:
         config = json.loads(data.attrs["config"])
     except (TypeError, ValueError) as error:
         raise TopoRepError(f"{path}: attribute 'config' is not JSON ({error}); make the dump again") from error
-    training = config.get("training", {}) if isinstance(config, dict) else {}
-    return training if isinstance(training, dict) else {}
+    found = config.get(part, {}) if isinstance(config, dict) else {}
+    return found if isinstance(found, dict) else {}

@@ -11,6 +11,8 @@ from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset
 if TYPE_CHECKING:
     import xarray as xr
 
+_NOISE = ("repetitions", "seed", "clip", "amplitude_exponent", "replace")
+
 
 def run(
     dump_paths: Iterable[str | os.PathLike], settings: Mapping[str, Any], provenance: Mapping[str, Any]
@@ -24,7 +26,7 @@ def run(
 
     Returns:
         Datasets of schemas `image_noise_robustness` and `image_noise_robustness_summary`; `accuracy` is the mean over
-        repetitions, `accuracy_change` is in percentage points.
+        repetitions, `accuracy_change` is in percentage points. Their attribute `settings` holds those of the noise.
 
     Raises:
         TopoRepError: files that do not belong together, unknown settings.
@@ -38,6 +40,7 @@ def run(
         noisy = dump.data["correct"].values.mean(axis=-1) / count
         values["clean_accuracy"].append(clean)
         values["accuracy"].append(noisy)
+        settings = {name: dump.evaluation[name] for name in _NOISE if name in dump.evaluation}
         values["accuracy_change"].append(100 * (noisy - clean[:, None, None]))
     coords = {name: dumps.coords[name] for name in ("normalization", "kind", "level")}
     metric = metric_dataset("image_noise_robustness", values, dumps, settings, coords=coords)

@@ -1,4 +1,4 @@
-"""Draw one figure: `python -m toporep.cli.figure <paper> <figure> --input NAME=path ... --outputs a.pdf a.png a.csv`.
+"""Draw one figure: `python -m toporep.cli.figure <paper> <figure> [--input NAME=path ...] --outputs a.pdf a.png a.csv`.
 
 The inputs are named and ordered as the panels are. Any number of outputs may be given; the suffix chooses the content.
 """
@@ -67,11 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("figure", help="name of the figure, such as fig6_colocalization")
     parser.add_argument(
         "--input",
-        nargs="+",
+        nargs="*",
         action="extend",
-        required=True,
+        default=[],
         metavar="NAME=PATH",
-        help="input files in panel order",
+        help="input files in panel order; none for a figure that is drawn from no file",
     )
     parser.add_argument(
         "--settings", default="{}", metavar="JSON", help='settings of the figure, such as {"images": 5}'

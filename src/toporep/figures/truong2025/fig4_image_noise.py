@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.truong2025 import provenance_lines, read_summaries, summary_table, sweep
+from toporep.figures.truong2025 import (
+    provenance_lines,
+    read_summaries,
+    settings_of,
+    summary_table,
+    sweep,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,13 +84,26 @@ def _draw_block(page: sweep.Page, block: int, rows: pd.DataFrame, styles: Mappin
                 sweep.name_ordinate(axes, KIND_TITLES.get(kind, kind), away=0.37)
 
 
+def _noise_options(settings: Mapping[str, object]) -> str:
+    """What the paper leaves open about the noise; nothing where the files do not tell."""
+    if not {"clip", "amplitude_exponent", "replace"} <= settings.keys():
+        return ""
+    clip = "clipped to 0 to 1" if settings["clip"] else "not clipped"
+    replace = "with" if settings["replace"] else "without"
+    return (
+        f" Noisy images are {clip}; the amplitude of pink noise falls with the power "
+        f"{settings['amplitude_exponent']:g} of the spatial frequency; pixels of salt and pepper are drawn {replace} replacement."
+    )
+
+
 def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
     lines = [
         "Ordinate: accuracy on the noisy test images less accuracy of the same network without noise, in percentage "
         "points, mean over networks (seeds); ordinates differ. Shaded: ± SEM over seeds (ddof 1) of these "
         "differences; the paper draws the SEM of the noisy accuracies, which the CSV file has too. Level: SD of white "
         "and pink noise in units of the pixel range; for salt and pepper, the share of pixels drawn. Noise is added "
-        "to images in 0 to 1, before they are normalised, and is the same for all networks. Clean: without noise.",
+        "to images in 0 to 1, before they are normalised, and is the same for all networks. Clean: without noise."
+        + _noise_options(settings_of(panels)),
     ]
     if any("mismatched" in panel["normalization"].values for panel in panels.values()):
         lines.append(
