@@ -92,7 +92,8 @@ def _noise_options(settings: Mapping[str, object]) -> str:
     replace = "with" if settings["replace"] else "without"
     return (
         f" Noisy images are {clip}; the amplitude of pink noise falls with the power "
-        f"{settings['amplitude_exponent']:g} of the spatial frequency; pixels of salt and pepper are drawn {replace} replacement."
+        f"{settings['amplitude_exponent']:g} of the spatial frequency; pixels of salt and pepper "
+        f"are drawn {replace} replacement."
     )
 
 
