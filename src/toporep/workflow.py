@@ -68,6 +68,7 @@ class Workflow:
         self.datasets = sorted({name for paper in config.papers.values() for name in paper["datasets"]})
         self.conditions = sorted({name for paper in config.papers.values() for name in paper["conditions"]})
         self.stack_size = config.main["stack_size"]
+        self._claims: dict[str, Claims] = {}
 
     @classmethod
     def from_config(cls, main: Mapping[str, Any], folder: Path) -> Workflow:
@@ -198,8 +199,10 @@ class Workflow:
 
     def claims(self, paper: str) -> Claims:
         """A paper's claims, checked."""
-        schema = self.folder / "config" / "schemas" / "claims.yaml"
-        return load_claims(claims_path(self.folder, paper), self.config.papers[paper], schema)
+        if paper not in self._claims:
+            schema = self.folder / "config" / "schemas" / "claims.yaml"
+            self._claims[paper] = load_claims(claims_path(self.folder, paper), self.config.papers[paper], schema)
+        return self._claims[paper]
 
     def claims_inputs(self, paper: str) -> dict[str, str]:
         """Metric files that a paper's claims are tested on, by `<dataset>.<analysis>`."""
