@@ -239,8 +239,8 @@ def _draw_panel(
             share = own[(own["variable"] == ABOVE) & (own["threshold"] == quantity.above)]["mean"]
             axes.text(_SHARE_X, -row, f"{100 * share.iloc[0]:.1f}", fontsize=6, ha="right", va="bottom")
     if quantity.above is not None:
-        text = f"% > {quantity.above:g}"
-        axes.text(_SHARE_X, 0.42, text, fontsize=6, ha="right", va="bottom", color="0.25")
+        text = f"%\n> {quantity.above:g}".replace("0.", ".")
+        axes.text(_SHARE_X, 0.36, text, fontsize=6, ha="right", va="bottom", color="0.25", linespacing=0.9)
 
 
 def _draw_histogram(axes: Axes, bins: pd.DataFrame, *, base: float, color: object, dashed: bool) -> None:
