@@ -297,12 +297,11 @@ def test_a_damaged_input_is_named_and_nothing_is_written(made, tmp_path):
 
 def test_the_report_shows_each_figure_with_its_caption(made):
     copy, _ = made
-    done = copy.snakemake("--report", "report.html", *copy.tiny())
+    done = copy.snakemake("--report", "report.html", *copy.tiny(*TARGETS))
     assert done.returncode == 0, done.stdout
     page = (copy.folder / "report.html").read_text(encoding="utf-8")
-    captions = sorted((copy.folder / "workflow" / "report").glob("*.rst"))
+    captions = [copy.folder / "workflow" / "report" / f"{name}.rst" for name in FIGURES]
     for caption in captions:
         title = caption.read_text(encoding="utf-8").split("**")[1]
         assert f"{caption.stem}.pdf" in page
         assert title.replace("\n", " ").replace("&", "&amp;").replace("'", "&#x27;") in page.replace(r"\n", " "), title
-    assert len(captions) >= 3

@@ -23,13 +23,21 @@ class SchemaError(TopoRepError):
 
 
 @contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike, *, alone: bool = False) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; on success move it to `path`, on failure remove it.
 
     A reader sees the old file or the whole new one, never a part.
+
+    Args:
+        path: the file to write.
+        alone: no other process writes this file now, so temporary files that are there are leftovers of killed
+            ones, and are removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if alone:
+        for leftover in path.parent.glob(f".{path.name}.*.part"):
+            leftover.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -43,9 +51,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write text atomically."""
-    with atomic_path(path) as temporary:
+def write_text(path: str | os.PathLike, text: str, *, alone: bool = True) -> None:
+    """Write text atomically; `alone` as for `atomic_path`."""
+    with atomic_path(path, alone=alone) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
