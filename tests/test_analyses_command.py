@@ -14,7 +14,7 @@ from toporep.cli import analyze
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset
 
-RUNS = [("control", 0.0, 0), ("control", 0.0, 1), ("ws", 0.1, 0)]
+RUNS = [("control", 0.0, 0), ("control", 0.0, 1), ("ws", 0.1, 0), ("ws", 0.1, 1)]
 
 
 def arguments(folder, analysis, dumps, **options):
@@ -32,7 +32,7 @@ def test_same_dumps_give_the_same_bytes(tmp_path, analysis):
         analyze.main(arguments(tmp_path / folder, analysis, dumps, settings=settings))
     for name in ("metric.nc", "summary.nc"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert read_dataset(tmp_path / "a" / "metric.nc", analysis).sizes["run"] == 3
+    assert read_dataset(tmp_path / "a" / "metric.nc", analysis).sizes["run"] == 4
     assert read_dataset(tmp_path / "a" / "summary.nc", f"{analysis}_summary").sizes["point"] == 2
 
 
@@ -51,6 +51,13 @@ def test_refuses_and_writes_nothing(tmp_path, analysis, options, message):
     paths = write_dumps(tmp_path, RUNS[:1])
     with pytest.raises(TopoRepError, match=message):
         analyze.main(arguments(tmp_path / "out", analysis, ["--dumps", *paths], **options))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_condition_without_one_of_the_seeds_is_named_and_nothing_is_written(tmp_path):
+    paths = write_dumps(tmp_path, RUNS[:-1])
+    with pytest.raises(TopoRepError, match="condition 'ws' at strength 0.1 lacks seed 1, which other conditions have"):
+        analyze.main(arguments(tmp_path / "out", "morans_i", ["--dumps", *paths]))
     assert not (tmp_path / "out").exists()
 
 

@@ -216,6 +216,22 @@ def group_points(runs: Sequence[RunKey]) -> dict[tuple[str, float], np.ndarray]:
     return {point: np.array(indices) for point, indices in points.items()}
 
 
+def refuse_missing_seeds(runs: Sequence[RunKey]) -> None:
+    """Refuse runs of which some (condition, strength) lacks a seed that another has.
+
+    Means over other networks are not comparable, and differences are paired by seed.
+    """
+    seeds = sorted({run.seed for run in runs})
+    found = set(runs)
+    for condition, strength in group_points(runs):
+        missing = [seed for seed in seeds if RunKey(condition, strength, seed) not in found]
+        if missing:
+            raise TopoRepError(
+                f"condition {condition!r} at strength {strength:g} lacks seed {', '.join(map(str, missing))}, "
+                "which other conditions have; add these runs, or leave the seed out of all conditions"
+            )
+
+
 def point_coords(points: Mapping[tuple[str, float], np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
     """Coordinates `condition`, `strength`, `n` (runs) of the dimension `point`."""
     return {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import toporep.analyses
+from toporep.analyses.dumps import RunKey, refuse_missing_seeds
 from toporep.errors import TopoRepError, run_command
 from toporep.io import write_dataset
 
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.code_hash:
         provenance["code_hash"] = options.code_hash
     metric, summary = module.run(_dump_paths(options), _settings(options.settings), provenance)
+    refuse_missing_seeds(
+        [RunKey(*key) for key in zip(*(metric[name].values.tolist() for name in RunKey._fields), strict=True)]
+    )
     write_dataset(metric, options.output, options.analysis)
     write_dataset(summary, options.summary, f"{options.analysis}_summary")
 
