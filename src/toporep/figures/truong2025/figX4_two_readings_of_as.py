@@ -42,7 +42,7 @@ _NOISE = {"white": "white noise", "pink": "pink noise", "salt_pepper": "salt-and
 
 # Lay-out in inches: legend; names and rows of the maps; then rows of panels with a title above and labels below.
 _HEAD, _MAPS_TITLE, _MAPS_BELOW, _TITLE, _PANEL, _LABELS = 0.62, 0.42, 0.12, 0.36, 1.2, 0.4
-_LEFT, _RIGHT, _COLUMNS, _COLUMN_GAP, _MAP_GAP, _BLOCK_GAP = 0.56, 0.06, 3, 0.62, 0.03, 0.16
+_LEFT, _RIGHT, _COLUMNS, _COLUMN_GAP, _MAP_GAP, _BLOCK_GAP = 0.56, 0.06, 3, 0.6, 0.03, 0.16
 _REGION_COLOR, _CHANCE = "0.91", {"color": "0.35", "linewidth": 0.7, "linestyle": ":", "zorder": 1.5}
 
 
@@ -226,7 +226,7 @@ def _panels(
             f"{_NOISE.get(kind, kind)}, level {level:g}",
             "Δ accuracy (points)",
             select={"normalization": "matched", "kind": kind, "level": level},
-            statement="paper: WS loses less than AS at most levels" if mnist else "",
+            statement="paper: WS loses less, at most levels" if mnist else "",
         ),
     ]
 
