@@ -117,6 +117,16 @@ def global_similarity(activations: Tensor, grid: tuple[int, int], *, spacing: fl
     return residuals.square().sum((-2, -1)) / (units * (units - 1))
 
 
+def adjacent_cells(sheet: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Views of (..., rows, cols, features): all vertical, horizontal and diagonal pairs of cells, each pair once."""
+    return (
+        (sheet[..., 1:, :, :], sheet[..., :-1, :, :]),
+        (sheet[..., :, 1:, :], sheet[..., :, :-1, :]),
+        (sheet[..., 1:, 1:, :], sheet[..., :-1, :-1, :]),
+        (sheet[..., 1:, :-1, :], sheet[..., :-1, 1:, :]),
+    )
+
+
 class _NeighborDistance(torch.autograd.Function):
     """Mean Euclidean distance between adjacent cells of (..., rows, cols, features), and the distances.
 
@@ -129,7 +139,7 @@ class _NeighborDistance(torch.autograd.Function):
 
     @staticmethod
     def forward(sheet: Tensor) -> tuple[Tensor, ...]:
-        distances = [torch.linalg.vector_norm(a - b, dim=-1, keepdim=True) for a, b in _adjacent_cells(sheet)]
+        distances = [torch.linalg.vector_norm(a - b, dim=-1, keepdim=True) for a, b in adjacent_cells(sheet)]
         total = sum(distance.sum((-3, -2, -1)) for distance in distances)
         return total / _pair_count(sheet), *distances
 
@@ -144,23 +154,13 @@ class _NeighborDistance(torch.autograd.Function):
         sheet, *distances = ctx.saved_tensors
         scale = (grad / _pair_count(sheet))[..., None, None, None]
         gradient = torch.zeros_like(sheet)
-        parts = zip(_adjacent_cells(sheet), _adjacent_cells(gradient), distances, strict=True)
+        parts = zip(adjacent_cells(sheet), adjacent_cells(gradient), distances, strict=True)
         for (a, b), (gradient_a, gradient_b), distance in parts:
             # Dividing by infinity leaves the sub-gradient 0 where the neighbors are equal.
             pull = (a - b).mul_(scale / distance.masked_fill(distance == 0, math.inf))
             gradient_a += pull
             gradient_b -= pull
         return gradient
-
-
-def _adjacent_cells(sheet: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Views of (..., rows, cols, features): all vertical, horizontal and diagonal pairs of cells, each pair once."""
-    return (
-        (sheet[..., 1:, :, :], sheet[..., :-1, :, :]),
-        (sheet[..., :, 1:, :], sheet[..., :, :-1, :]),
-        (sheet[..., 1:, 1:, :], sheet[..., :-1, :-1, :]),
-        (sheet[..., 1:, :-1, :], sheet[..., :-1, 1:, :]),
-    )
 
 
 def _pair_count(sheet: Tensor) -> int:

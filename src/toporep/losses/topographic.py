@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from toporep.errors import TopoRepError
+from toporep.losses.spatial import adjacent_cells
 from toporep.sheet import check_grid, queen_adjacency
 
 # Length of a unit's weight vector when training starts: PyTorch draws linear weights uniformly in ±1/sqrt(inputs).
@@ -123,8 +124,8 @@ class _WeightedDistance(torch.autograd.Function):
     def forward(ctx, sheet: Tensor, pair_weights: tuple[Tensor, ...], squared: bool) -> Tensor:
         gradient = torch.zeros_like(sheet) if ctx.needs_input_grad[0] else None
         total = sheet.new_zeros(sheet.shape[:-3])
-        pulled = _adjacent_cells(gradient) if gradient is not None else [None] * 4
-        for (a, b), cells, weights in zip(_adjacent_cells(sheet), pulled, pair_weights, strict=True):
+        pulled = adjacent_cells(gradient) if gradient is not None else [None] * 4
+        for (a, b), cells, weights in zip(adjacent_cells(sheet), pulled, pair_weights, strict=True):
             difference = a - b
             distance = torch.linalg.vector_norm(difference, dim=-1, keepdim=True)
             total += (weights * (distance.square() if squared else distance)).sum((-3, -2, -1))
@@ -143,16 +144,6 @@ class _WeightedDistance(torch.autograd.Function):
         return gradient * grad[..., None, None, None], None, None
 
 
-def _adjacent_cells(sheet: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Views of (..., rows, cols, features): vertical, horizontal and diagonal pairs of cells, each pair once."""
-    return (
-        (sheet[..., 1:, :, :], sheet[..., :-1, :, :]),
-        (sheet[..., :, 1:, :], sheet[..., :, :-1, :]),
-        (sheet[..., 1:, 1:, :], sheet[..., :-1, :-1, :]),
-        (sheet[..., 1:, :-1, :], sheet[..., :-1, 1:, :]),
-    )
-
-
 def _directions(weight: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(weight, dim=-1, keepdim=True)
     return weight / norm.masked_fill(norm == 0, math.inf)
@@ -160,15 +151,15 @@ def _directions(weight: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _pair_weights(grid: tuple[int, int], form: str, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """What each pair counts, (rows, cols, 1) for each of the four kinds of pairs of `_adjacent_cells`."""
+    """What each pair counts, (rows, cols, 1) for each of the four kinds of pairs of `adjacent_cells`."""
     neighbors = queen_adjacency(grid).sum(axis=1).astype(np.float64)
     # A tensor made in inference mode could never be used in a later training step.
     with torch.inference_mode(False):
         shares = torch.from_numpy(1 / neighbors).view(*grid, 1)
         if form == "edge_mean":
-            pairs = [torch.full_like(a, 2 / neighbors.sum()) for a, _ in _adjacent_cells(shares)]
+            pairs = [torch.full_like(a, 2 / neighbors.sum()) for a, _ in adjacent_cells(shares)]
         else:
-            pairs = [a + b for a, b in _adjacent_cells(shares)]
+            pairs = [a + b for a, b in adjacent_cells(shares)]
         return tuple(pair.to(device=device, dtype=dtype) for pair in pairs)
 
 
