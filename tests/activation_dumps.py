@@ -38,11 +38,11 @@ def make_dump(
     history[0, 1] = np.nan
     return xr.Dataset(
         {
-            "fc1_pre": (("stimulus", "unit"), activations),
+            "sheet_pre": (("stimulus", "unit"), activations),
             "logits": (("stimulus", "class"), np.maximum(activations, 0) @ readout.T + bias),
-            "fc1_weight": (("unit", "input"), weight),
-            "fc2_weight": (("class", "unit"), readout),
-            "fc2_bias": ("class", bias),
+            "sheet_weight": (("unit", "input"), weight),
+            "readout_weight": (("class", "unit"), readout),
+            "readout_bias": ("class", bias),
             "history": (("epoch", "quantity"), history),
         },
         coords={

@@ -355,11 +355,11 @@ def activations(condition: str, strength: float, seed: int, *, stimuli: int = 40
         maps = maps + abs(sign * strength) * (np.roll(maps, 1, axis=1) + np.roll(maps, -1, axis=1))
     return xr.Dataset(
         {
-            "fc1_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
+            "sheet_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
             "logits": (("stimulus", "class"), np.zeros((stimuli, 10), "float32")),
-            "fc1_weight": (("unit", "input"), np.zeros((121, 4), "float32")),
-            "fc2_weight": (("class", "unit"), np.zeros((10, 121), "float32")),
-            "fc2_bias": ("class", np.zeros(10, "float32")),
+            "sheet_weight": (("unit", "input"), np.zeros((121, 4), "float32")),
+            "readout_weight": (("class", "unit"), np.zeros((10, 121), "float32")),
+            "readout_bias": ("class", np.zeros(10, "float32")),
             "history": (("epoch", "quantity"), np.zeros((2, 1))),
         },
         coords={

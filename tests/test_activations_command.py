@@ -70,7 +70,7 @@ def test_numbers_are_those_of_a_direct_forward_pass(job: Job) -> None:
     for run in job.runs:
         dataset = read_dataset(job.paths.activations(run), "activations")
         pre, logits = reference_outputs(job, run)
-        np.testing.assert_allclose(dataset["fc1_pre"].values, pre, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(dataset["sheet_pre"].values, pre, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(dataset["logits"].values, logits, rtol=1e-4, atol=1e-5)
         assert (dataset["label"].values == tiny_images(job.model).label_test).all()
         assert (dataset["row"].values * 11 + dataset["col"].values == np.arange(121)).all()
@@ -80,10 +80,12 @@ def test_a_dump_holds_the_weights_around_the_sheet_and_the_training_history(job:
     dump(job)
     for run in job.runs:
         dataset, weights = read_dataset(job.paths.activations(run), "activations"), load_file(job.paths.weights(run))
-        for name in ("fc1.weight", "fc2.weight", "fc2.bias"):
-            assert (dataset[name.replace(".", "_")].values == weights[name].numpy()).all()
-        post = np.maximum(dataset["fc1_pre"].values, 0)
-        logits = post @ dataset["fc2_weight"].values.T + dataset["fc2_bias"].values
+        parts = {"sheet_weight": "fc1.weight", "readout_weight": "fc2.weight", "readout_bias": "fc2.bias"}
+        for name, parameter in parts.items():
+            assert (dataset[name].values == weights[parameter].numpy()).all()
+        assert "logits_standardized" not in dataset
+        post = np.maximum(dataset["sheet_pre"].values, 0)
+        logits = post @ dataset["readout_weight"].values.T + dataset["readout_bias"].values
         np.testing.assert_allclose(dataset["logits"].values, logits, rtol=1e-4, atol=1e-5)
         with open(job.paths.history(run), newline="") as file:
             rows = list(csv.DictReader(file))
@@ -117,7 +119,7 @@ def test_the_same_weights_give_the_same_bytes(job: Job) -> None:
 def test_test_images_may_be_capped_and_stretched(job: Job) -> None:
     dump(job, std=0.2, test_images=7)
     pre, _ = reference_outputs(job, job.runs[0], std=0.2)
-    found = read_dataset(job.paths.activations(job.runs[0]), "activations")["fc1_pre"].values
+    found = read_dataset(job.paths.activations(job.runs[0]), "activations")["sheet_pre"].values
     assert found.shape == (7, 121)
     np.testing.assert_allclose(found, pre[:7], rtol=1e-4, atol=1e-5)
 

@@ -83,6 +83,6 @@ def test_a_run_with_a_wrong_number_is_named(tmp_path):
     path = tmp_path / "a.nc"
     dump = make_dump("control", 0.0, 0)
     write_dataset(dump, path, "activations")
-    dump["fc1_pre"][3, 4] = np.nan
-    with pytest.raises(TopoRepError, match=r"a\.nc: variable 'fc1_pre' holds 1 values that are NaN"):
+    dump["sheet_pre"][3, 4] = np.nan
+    with pytest.raises(TopoRepError, match=r"a\.nc: variable 'sheet_pre' holds 1 values that are NaN"):
         write_dataset(dump, path, "activations")

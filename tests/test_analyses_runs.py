@@ -180,7 +180,7 @@ def test_weight_noise_is_that_of_the_readout_after_the_relu(tmp_path):
     assert metric["sigma"].values.tolist() == [[0.0, 0.5], [0.5, 1.0]]
     for index, path in enumerate(paths):
         data = read_dump(path).data
-        readout = data["fc2_weight"].values
+        readout = data["readout_weight"].values
         clean = (data["logits"].values.argmax(axis=1) == data["label"].values).mean()
         of_run = metric.isel(run=index)
         assert of_run["clean_accuracy"].item() == pytest.approx(clean)
@@ -245,7 +245,7 @@ def test_correlation_histograms_hold_every_unit_and_every_pair(tmp_path):
     top = metric["histogram"].values[..., -1] / counts.values
     np.testing.assert_allclose(top, metric["share_above"].values[..., 0], rtol=1e-15)
     dump = read_dump(paths[0])
-    pairs = np.corrcoef(dump.data["fc1_weight"].values)[np.triu_indices(12, 1)]
+    pairs = np.corrcoef(dump.data["sheet_weight"].values)[np.triu_indices(12, 1)]
     assert metric["median"].sel(quantity="weights_all").values[0] == pytest.approx(np.median(pairs), abs=1e-12)
     pairs = np.corrcoef(dump.activations, rowvar=False)[np.triu_indices(12, 1)]
     assert metric["share_negative"].sel(quantity="activations_all").values[0] == (pairs < 0).mean()
@@ -256,8 +256,8 @@ def test_dimensionality_has_units_as_variables_of_the_weights(tmp_path):
     metric, _ = dimensionality.run(paths, {}, {})
     dump = read_dump(paths[0])
     matrices = {
-        "weights": dump.data["fc1_weight"].values.T,
-        "weights_transposed": dump.data["fc1_weight"].values,
+        "weights": dump.data["sheet_weight"].values.T,
+        "weights_transposed": dump.data["sheet_weight"].values,
         "activations_pre": dump.activations,
         "activations_post": np.maximum(dump.activations, 0),
     }

@@ -118,11 +118,11 @@ def activations(condition: str, strength: float, seed: int, *, stimuli: int = 40
     units = np.arange(121)
     return xr.Dataset(
         {
-            "fc1_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
+            "sheet_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
             "logits": (("stimulus", "class"), np.zeros((stimuli, 10), "float32")),
-            "fc1_weight": (("unit", "input"), np.zeros((121, 4), "float32")),
-            "fc2_weight": (("class", "unit"), np.zeros((10, 121), "float32")),
-            "fc2_bias": ("class", np.zeros(10, "float32")),
+            "sheet_weight": (("unit", "input"), np.zeros((121, 4), "float32")),
+            "readout_weight": (("class", "unit"), np.zeros((10, 121), "float32")),
+            "readout_bias": ("class", np.zeros(10, "float32")),
             "history": (("epoch", "quantity"), np.zeros((2, 1))),
         },
         coords={
@@ -357,7 +357,7 @@ def test_maps_table_holds_the_activations_of_the_files(tmp_path):
         3: [0],
     }
     for (condition, strength, seed), rows in table.groupby(["condition", "strength", "seed"]):
-        dump = activations(condition, strength, seed)["fc1_pre"].values
+        dump = activations(condition, strength, seed)["sheet_pre"].values
         np.testing.assert_array_equal(rows["activation"], dump[rows["stimulus"], rows["row"] * 11 + rows["col"]])
     drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     assert len(drawn) == 20 * 4

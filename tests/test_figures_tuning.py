@@ -326,7 +326,7 @@ def test_maps_of_the_global_loss_stand_by_strength(drawn):
     images = [axes.images[0].get_array() for axes in result.figure.axes if axes.images]
     assert len(images) == 4 * 2 * 5
     for (condition, strength, seed), rows in result.table.groupby(["condition", "strength", "seed"]):
-        dump = activations(condition, strength, seed)["fc1_pre"].values
+        dump = activations(condition, strength, seed)["sheet_pre"].values
         np.testing.assert_array_equal(rows["activation"], dump[rows["stimulus"], rows["row"] * 11 + rows["col"]])
     np.testing.assert_array_equal(np.sort(np.ravel(images)), np.sort(result.table["activation"]))
     text = texts(result.figure)

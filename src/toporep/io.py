@@ -108,6 +108,8 @@ def _check(dataset: xr.Dataset, spec: Schema, *, where: str) -> None:
         ("coordinate", spec.coords, dataset.coords),
     ):
         for name, (dims, dtype) in wanted.items():
+            if name not in present and name in spec.optional:
+                continue
             if name not in present:
                 raise SchemaError(f"{where}: {kind} {name!r} of schema {spec.name!r} is missing")
             variable = dataset[name]

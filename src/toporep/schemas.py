@@ -14,7 +14,7 @@ class Schema:
 
     variables and coords map a name to (dimensions, dtype); the dtype "str" stands for text.
     attrs lists the attributes that must be present. Variables in `may_be_nan` may hold NaN,
-    every other floating-point variable must be finite.
+    every other floating-point variable must be finite. Those in `optional` may be absent.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Schema:
     coords: Variables = field(default_factory=dict)
     attrs: tuple[str, ...] = ()
     may_be_nan: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
 
 
 _SHEET = {"row": (("unit",), "int64"), "col": (("unit",), "int64")}
@@ -133,18 +134,21 @@ _SCHEMAS = (
     ),
     Schema(
         "activations",
-        2,
+        3,
         variables={
-            "fc1_pre": (("stimulus", "unit"), "float32"),
+            "sheet_pre": (("stimulus", "unit"), "float32"),
             "logits": (("stimulus", "class"), "float32"),
-            "fc1_weight": (("unit", "input"), "float32"),
-            "fc2_weight": (("class", "unit"), "float32"),
-            "fc2_bias": (("class",), "float32"),
+            # Of a second readout, on standardized activations, where the head does not read the sheet itself.
+            "logits_standardized": (("stimulus", "class"), "float32"),
+            "sheet_weight": (("unit", "input"), "float32"),
+            "readout_weight": (("class", "unit"), "float32"),
+            "readout_bias": (("class",), "float32"),
             "history": (("epoch", "quantity"), "float64"),
         },
         coords={"label": (("stimulus",), "int64"), **_SHEET, "epoch": (("epoch",), "int64"), **_QUANTITY},
         attrs=_EVALUATION_ATTRS,
         may_be_nan=frozenset({"history"}),
+        optional=frozenset({"logits_standardized"}),
     ),
     Schema(
         "tuning",

@@ -65,7 +65,7 @@ def run(
 
 
 def _correlations(dump: Dump, activation: str) -> dict[str, np.ndarray]:
-    weights, activations = dump.data["fc1_weight"].values, dump.select(activation)
+    weights, activations = dump.data["sheet_weight"].values, dump.select(activation)
     return {
         "weights_neighbor": neighbor_correlations(weights, dump.grid, units="rows"),
         "weights_all": pair_correlations(weights, units="rows"),

@@ -40,7 +40,7 @@ def run(
     dumps = DumpReader(dump_paths, provenance)
     values: dict[str, list] = {"effective_dimensionality": []}
     for dump in dumps:
-        weight = dump.data["fc1_weight"].values
+        weight = dump.data["sheet_weight"].values
         values["effective_dimensionality"].append(
             [
                 weight_dimensionality(weight, variables="units", centered=centered),

@@ -56,7 +56,7 @@ class Dump:
     @property
     def activations(self) -> np.ndarray:
         """(stimuli, units) float32 before the ReLU, units row-major on the sheet."""
-        return self.data["fc1_pre"].values
+        return self.data["sheet_pre"].values
 
     @property
     def label(self) -> np.ndarray:

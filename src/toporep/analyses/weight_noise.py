@@ -53,7 +53,7 @@ def run(
     dumps = DumpReader(dump_paths, provenance)
     values: dict[str, list] = {}
     for dump in dumps:
-        weights = (dump.data[name].values for name in ("fc2_weight", "fc2_bias"))
+        weights = (dump.data[name].values for name in ("readout_weight", "readout_bias"))
         found = weight_noise_robustness(dump.select("post"), *weights, dump.label, [*sigma[0], *sigma[1]], **options)
         by_mode = {
             "similarity": found.similarity,

@@ -47,11 +47,11 @@ def evaluate(
         quantities = [name for name in one.history[0] if name != "epoch"]
         yield xr.Dataset(
             {
-                "fc1_pre": (("stimulus", "unit"), pre),
+                "sheet_pre": (("stimulus", "unit"), pre),
                 "logits": (("stimulus", "class"), logits),
-                "fc1_weight": (("unit", "input"), _array(one.model.fc1.weight)),
-                "fc2_weight": (("class", "unit"), _array(one.model.fc2.weight)),
-                "fc2_bias": ("class", _array(one.model.fc2.bias)),
+                "sheet_weight": (("unit", "input"), _array(one.model.fc1.weight)),
+                "readout_weight": (("class", "unit"), _array(one.model.fc2.weight)),
+                "readout_bias": ("class", _array(one.model.fc2.bias)),
                 "history": (("epoch", "quantity"), np.array([[row[key] for key in quantities] for row in one.history])),
             },
             coords={

@@ -185,7 +185,7 @@ def _model(path: Path, dump: xr.Dataset, stimuli: np.ndarray) -> Model:
             "expected each place once"
         )
     maps = np.empty((len(stimuli), *sheet))
-    maps[:, rows, columns] = dump["fc1_pre"].values[stimuli]
+    maps[:, rows, columns] = dump["sheet_pre"].values[stimuli]
     return Model(str(dump.attrs["condition"]), float(dump.attrs["strength"]), int(dump.attrs["seed"]), maps)
 
 
