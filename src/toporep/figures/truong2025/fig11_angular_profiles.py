@@ -14,7 +14,7 @@ from toporep.figures.truong2025.tuning import (
     bars_text,
     changed_text,
     draw_shares,
-    mean_text,
+    range_text,
     read_panels,
     share_table,
 )
@@ -50,7 +50,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         ),
         changed_text(panels, what="dominant cycle"),
         f"Units whose largest power lies beyond cycle {largest} if all cycles compete: "
-        f"{mean_text(panels, 'share_beyond', PUBLISHED_STIMULI)}.",
+        f"{range_text(panels, 'share_beyond', PUBLISHED_STIMULI)}.",
         WEDGE_ARTEFACT,
     ]
     with style.context():

@@ -142,24 +142,23 @@ def draw_shares(
 
 
 def changed_text(panels: Mapping[str, xr.Dataset], *, what: str) -> str:
-    """Say which share of units changes class with stimuli of equal light: mean of all networks, range of conditions.
+    """Say which share of units changes class with stimuli of equal light: range of the summary's means.
 
     what names the classes, such as "dominant cycle".
     """
     return (
         f"Units whose {what} is another one with area-normalised stimuli, which all have the same light: "
-        f"{mean_text(panels, 'changed_share', CONTROL_STIMULI)}."
+        f"{range_text(panels, 'changed_share', CONTROL_STIMULI)}."
     )
 
 
-def mean_text(panels: Mapping[str, xr.Dataset], variable: str, variant: str) -> str:
-    """Write a share, in percent: mean over all networks of a dataset, and range of the conditions' means."""
+def range_text(panels: Mapping[str, xr.Dataset], variable: str, variant: str) -> str:
+    """Write a share, in percent: lowest and highest of a dataset's means, one a condition and strength."""
     parts = []
     for name, panel in panels.items():
         values = 100 * panel[f"{variable}_mean"].sel(variant=variant).values
-        mean = np.average(values, weights=panel["n"].values)
-        parts.append(f"{style.dataset_title(name, name)} {mean:.0f} % ({values.min():.0f} to {values.max():.0f})")
-    return f"{', '.join(parts)}; mean over networks (and range of condition means)"
+        parts.append(f"{style.dataset_title(name, name)} {values.min():.0f} to {values.max():.0f} %")
+    return f"{', '.join(parts)} (lowest and highest mean over seeds, of all conditions and strengths)"
 
 
 def bars_text(what: str) -> str:
