@@ -16,12 +16,14 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluations.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/tables.smk"
 include: "workflow/rules/claims.smk"
 
 
 rule all:
     input:
         [TOPOREP.figure_files(paper) for paper in TOPOREP.config.papers],
+        [TOPOREP.table_files(paper) for paper in TOPOREP.config.papers],
         [TOPOREP.claims_files(paper) for paper in TOPOREP.config.papers],
 
 

@@ -222,6 +222,13 @@ class Paths:
         """The same figure without the paper, where its name is unique."""
         return f"{self.root}/figures/{figure}.{ext}"
 
+    def table(self, paper: str, table: str, ext: str = "csv") -> str:
+        return f"{self.root}/tables/{paper}/{table}.{ext}"
+
+    def table_alias(self, table: str, ext: str = "csv") -> str:
+        """The same table without the paper, where its name is unique."""
+        return f"{self.root}/tables/{table}.{ext}"
+
     def claims(self, paper: str, suffix: str = ".md") -> str:
         """The ledger of a paper's claims: `.csv`, `.md`, or `_points.csv` with every point of each claim."""
         return f"{self.root}/claims/{paper}{suffix}"

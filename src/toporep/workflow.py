@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toporep import codehash
-from toporep.catalog import load_catalog, resolve
+from toporep.catalog import is_table, load_catalog, resolve
 from toporep.claims.entries import Claims, claims_path, load_claims
 from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
@@ -23,7 +23,7 @@ from toporep.evaluations import evaluation_of
 from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settings, run_table
 from toporep.train.spec import pack
 
-_EXTENSIONS = ("pdf", "png", "csv")
+_EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
 _LEDGER = {"csv": ".csv", "markdown": ".md", "points": "_points.csv"}
 _NOISE = ("kinds", "levels", "seed", "clip", "amplitude_exponent", "replace")
 _MAP_CHOICE = ("dataset", "conditions", "strengths", "models")
@@ -48,7 +48,7 @@ class Workflow:
 
     Attributes:
         config: the validated configuration.
-        catalog: figures by paper.
+        catalog: figures and tables by paper.
         paths: where files lie.
         run_pattern: a run's id with Snakemake's wildcards in place of its parts.
         train_command: the shell command of every training rule.
@@ -145,24 +145,45 @@ class Workflow:
 
     def figures(self) -> list[tuple[str, str]]:
         """(paper, figure) of every figure."""
-        return [(paper, figure) for paper, figures in self.catalog.items() for figure in figures]
+        return [(paper, name) for paper, entries in self.catalog.items() for name in entries if not is_table(name)]
 
     def figure_files(self, paper: str) -> list[str]:
         """The files of all figures of a paper."""
-        return [self.paths.figure(paper, figure, ext) for figure in self.catalog[paper] for ext in _EXTENSIONS]
+        figures = [name for owner, name in self.figures() if owner == paper]
+        return [self.paths.figure(paper, figure, ext) for figure in figures for ext in _EXTENSIONS["figure"]]
 
     def figure_by_name(self, figure: str, ext: str) -> str:
         """The file of a figure that is named without its paper."""
         return self.paths.figure(*resolve(figure, self.catalog), ext)
 
+    def tables(self) -> list[tuple[str, str]]:
+        """(paper, table) of every table."""
+        return [(paper, name) for paper, entries in self.catalog.items() for name in entries if is_table(name)]
+
+    def table_files(self, paper: str) -> list[str]:
+        """The files of all tables of a paper."""
+        tables = [name for owner, name in self.tables() if owner == paper]
+        return [self.paths.table(paper, table, ext) for table in tables for ext in _EXTENSIONS["table"]]
+
+    def table_by_name(self, table: str, ext: str) -> str:
+        """The file of a table that is named without its paper."""
+        return self.paths.table(*resolve(table, self.catalog, kind="table"), ext)
+
+    def table_settings(self, paper: str, table: str) -> str:
+        """A table's own settings, as JSON."""
+        return canonical_json(self.config.papers[paper].get("tables", {}).get(table, {}))
+
     def figure_inputs(self, paper: str, figure: str) -> dict[str, str]:
-        """Files that a figure draws, by name, in panel order."""
+        """Files that a figure draws or a table lists, by name, in panel order."""
         entry, config = self.catalog[paper][figure], self.config.papers[paper]
         datasets = entry["datasets"] or list(config["datasets"])
         inputs = self._map_inputs(config, figure) if entry["maps"] else {}
         if entry["stimuli"]:
             inputs |= {dataset: self.images_of(dataset) for dataset in datasets}
-        single = len(entry["analyses"]) == 1 and not entry["per_run"]
+        if entry["published"]:
+            published = self.folder / "config" / "published" / paper / entry["published"]
+            inputs["published"] = os.path.relpath(published)
+        single = len(entry["analyses"]) == 1 and not entry["per_run"] and not entry["maps"]
         for analysis in entry["analyses"]:
             for dataset in datasets:
                 name = dataset if single else f"{dataset}.{analysis}"
@@ -280,26 +301,28 @@ class Workflow:
             rules: names of all rules.
 
         Raises:
-            TopoRepError: a figure that is not in the catalog, a file of another scale, an unknown name.
+            TopoRepError: a figure or table that is not in the catalog, a file of another scale, an unknown name.
         """
         for target in targets:
             self._check_target(target, list(rules))
 
     def _check_target(self, target: str, rules: list[str]) -> None:
-        figures = f"{self.config.root}/figures/"
         path = os.path.normpath(target)
         hint = self._scale_hint(path) if path.startswith("results/") else None
         if hint:
             raise TopoRepError(f"target {target}: {hint}")
-        if path.startswith(figures):
-            name, _, ext = path.removeprefix(figures).rpartition(".")
-            resolve(name, self.catalog)
-            if ext not in _EXTENSIONS:
-                raise TopoRepError(f"target {target}: expected one of .{', .'.join(_EXTENSIONS)}, found .{ext}")
-        elif "/" not in path and path not in rules and not os.path.exists(path):
+        for kind, extensions in _EXTENSIONS.items():
+            folder = f"{self.config.root}/{kind}s/"
+            if path.startswith(folder):
+                name, _, ext = path.removeprefix(folder).rpartition(".")
+                resolve(name, self.catalog, kind=kind)
+                if ext not in extensions:
+                    raise TopoRepError(f"target {target}: expected one of .{', .'.join(extensions)}, found .{ext}")
+        if "/" not in path and path not in rules and not os.path.exists(path):
             known = {name: name for name in ("all", *self.config.papers)}
-            files = {figure: f"{figures}{figure}.pdf" for _, figure in self.figures()}
-            near = [figure for figure in files if path.lower() in figure.lower()]
+            files = {figure: self.paths.figure_alias(figure) for _, figure in self.figures()}
+            files |= {table: self.paths.table_alias(table, "md") for _, table in self.tables()}
+            near = [name for name in files if path.lower() in name.lower()]
             near = near or difflib.get_close_matches(path, [*known, *files], n=3, cutoff=0.4)
             names = [{**files, **known}[name] for name in near or known]
             raise TopoRepError(f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(names)}")
@@ -311,7 +334,7 @@ class Workflow:
         if not other and path.startswith(f"{self.config.root}/"):
             return None
         here = f"this is scale {self.config.scale!r}, whose files lie in {self.config.root}/"
-        if scale == "figures":
+        if scale in ("figures", "tables"):
             return f"{here}; leave out --configfile for the paper's scale"
         return f"{here}; add --configfile config/{scale}.yaml" if other else here
 

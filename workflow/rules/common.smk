@@ -40,6 +40,8 @@ wildcard_constraints:
     analysis=r"\w+",
     figure=r"\w+",
     ext="pdf|png|csv",
+    table=r"\w+",
+    table_ext="csv|md|tex",
 
 
 def ask(function):

@@ -8,6 +8,7 @@ for paper in TOPOREP.config.papers:
             paper
         input:
             TOPOREP.figure_files(paper),
+            TOPOREP.table_files(paper),
             TOPOREP.claims_files(paper),
 
 
