@@ -5,36 +5,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timing import seconds
 from torchvision import transforms
 
 from toporep.data.augment import ONE_VIEW, TWO_VIEWS, augment, draw
 
 IMAGES = 512
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def seconds(work: Callable[[], object], *, repeats: int = 7) -> float:
-    """Shortest of a few timings, in processor time: the one least disturbed by other processes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return min(taken)
 
 
 def published(views: int) -> list:
@@ -64,8 +44,8 @@ def test_augmentation_of_a_batch(name, augmentation, views, floor):
     on_pil = transforms.Compose([*published(views), transforms.ToTensor()])
     on_tensors = transforms.Compose(published(views))
 
-    taken = seconds(lambda: augment(images, index, augmentation, seed=0, epoch=0, views=views))
-    drawing = seconds(lambda: draw(augmentation, index, size=(32, 32), seed=0, epoch=0))
+    taken = seconds(lambda: augment(images, index, augmentation, seed=0, epoch=0, views=views), repeats=7)
+    drawing = seconds(lambda: draw(augmentation, index, size=(32, 32), seed=0, epoch=0), repeats=7)
     baselines = {
         "8-bit PIL images": lambda: [torch.stack([on_pil(image) for image in in_memory]) for _ in range(views)],
         "float32 tensors": lambda: [torch.stack([on_tensors(image) for image in as_floats]) for _ in range(views)],

@@ -6,43 +6,15 @@
 from __future__ import annotations
 
 import itertools
-import time
-import tracemalloc
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from timing import peak_megabytes, seconds
 
 from toporep.metrics.class_similarity import class_similarity
 from toporep.metrics.consistency import consistency
 
-threadpoolctl = pytest.importorskip("threadpoolctl")
-
 MODELS, IMAGES, UNITS = 5, 1000, 256
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with threadpoolctl.threadpool_limits(1):
-        yield
-
-
-def seconds(work: Callable[[], object], *, repeats: int = 5) -> float:
-    """Shortest of a few timings, in processor time: the one least disturbed by other processes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return min(taken)
-
-
-def peak_megabytes(work: Callable[[], object]) -> float:
-    tracemalloc.start()
-    work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 1e6
 
 
 def embeddings() -> np.ndarray:

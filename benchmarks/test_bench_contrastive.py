@@ -6,66 +6,21 @@ Show the numbers with `pytest -s benchmarks/test_bench_contrastive.py`.
 
 from __future__ import annotations
 
-import statistics
-import sys
-import time
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
+import reference_contrastive as reference
 import torch
 import torch.nn.functional as F
+from timing import backward, compare
 
 from toporep.losses.contrastive import hierarchical_margin, simclr, supcon
 from toporep.losses.topographic import topographic
 from toporep.models.resnet import TopographicResNet18
 from toporep.train.gradient_matching import GradientMatching, matched_backward, matched_parameters
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import reference_contrastive as reference  # noqa: E402
-
 GRID = (16, 16)
 BATCH = 512
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return (time.perf_counter() - start) * 1e3
-
-
-def backward(loss: Callable, values: torch.Tensor) -> Callable[[], None]:
-    """One forward and backward pass."""
-
-    def work() -> None:
-        leaf = values.detach().requires_grad_()
-        loss(leaf).backward()
-
-    return work
-
-
-def compare(name: str, slow: Callable[[], object], fast: Callable[[], object], *, rounds: int) -> float:
-    """How many times faster `fast` is: medians over rounds in which both take turns, `fast` five times."""
-    times: dict[str, list[float]] = {"slow": [], "fast": []}
-    for warm in range(rounds + 1):
-        slow_times = [milliseconds(slow)]
-        fast_times = [milliseconds(fast) for _ in range(5)]
-        if warm:
-            times["slow"] += slow_times
-            times["fast"] += fast_times
-    slow_median, fast_median = (statistics.median(times[which]) for which in ("slow", "fast"))
-    ratio = slow_median / fast_median
-    print(f"\n{name}: {slow_median:.2f} ms / {fast_median:.3f} ms = {ratio:.1f}")
-    return ratio
 
 
 def embedding_weight() -> torch.Tensor:

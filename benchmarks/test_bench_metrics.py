@@ -7,36 +7,18 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
+from timing import seconds
 
 from toporep.metrics import colocalization_distance, colocalization_null, morans_i, unit_correlations
 from toporep.sheet import distance_matrix, queen_adjacency
 
-threadpoolctl = pytest.importorskip("threadpoolctl")
-
 GRID = (11, 11)
 THRESHOLDS = [0.1, 0.3, 0.5, 0.6, 0.7, 0.8]
 STIMULI, UNITS, MODELS = 10_000, 121, 130
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with threadpoolctl.threadpool_limits(1):
-        yield
-
-
-def seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
-    """Shortest of a few timings, in processor time: the one least disturbed by other processes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return min(taken)
 
 
 def activations(seed: int) -> np.ndarray:

@@ -6,45 +6,17 @@
 from __future__ import annotations
 
 import random
-import time
-import tracemalloc
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from timing import peak_megabytes, seconds
 
 from toporep.metrics.weight_noise import weight_noise_draws, weight_noise_robustness
 from toporep.stimuli.noise import KINDS, add_noise
 
-threadpoolctl = pytest.importorskip("threadpoolctl")
-
 IMAGES, UNITS, CLASSES, REPETITIONS = 10_000, 121, 10, 100
 ABSOLUTE, RELATIVE = (0.05, 0.1, 0.2, 0.3), (0.25, 0.5, 1.0, 2.0)
 SHAPES = {"MNIST": (28, 28, 1), "CIFAR-10": (32, 32, 3)}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with threadpoolctl.threadpool_limits(1):
-        yield
-
-
-def seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
-    """Shortest of a few timings, in processor time: the one least disturbed by other processes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return min(taken)
-
-
-def peak_megabytes(work: Callable[[], object]) -> float:
-    tracemalloc.start()
-    work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 1e6
 
 
 def loop_over_images(images: np.ndarray, kind: str, level: float, generator: np.random.Generator) -> np.ndarray:

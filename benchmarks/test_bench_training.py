@@ -7,22 +7,18 @@ Show the numbers with `pytest -s benchmarks/test_bench_training.py`.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
+import reference_losses
 import torch
 import torch.nn.functional as F
+from reference_models import REFERENCE
 
 from toporep.losses import activation_similarity, weight_similarity
 from toporep.models import MODELS
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import reference_losses  # noqa: E402
-from reference_models import REFERENCE  # noqa: E402
 
 GRID, BATCH = (11, 11), 64
 INPUT = {"MnistCNN": (BATCH, 1, 28, 28), "CifarCNN": (BATCH, 3, 32, 32)}
@@ -39,14 +35,6 @@ LOOPS: dict[str, Loss] = {
     "WS": lambda weight, pre: reference_losses.weight_similarity(weight, GRID),
     "AS": lambda weight, pre: reference_losses.activation_similarity(pre, GRID),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_step(name: str, loss: Loss, *, reference: bool = False, channels_last: bool = True) -> Callable[[], None]:

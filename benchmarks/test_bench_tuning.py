@@ -6,38 +6,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
-import pytest
 from scipy.optimize import curve_fit
+from timing import seconds
 
 from toporep.metrics.eccentricity import eccentricity_class, fit_gaussian
 from toporep.metrics.harmonics import dominant_harmonic, expected_agreement, neighborhood_agreement, preferred_angle
 from toporep.sheet import neighbor_lists
 
-threadpoolctl = pytest.importorskip("threadpoolctl")
-
 GRID, UNITS = (11, 11), 121
 # 130 models of each of two data sets, each seen with the stimuli and two control sets.
 MODELS = 130 * 2 * 3
 RADII = np.arange(1.0, 14.0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with threadpoolctl.threadpool_limits(1):
-        yield
-
-
-def seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
-    """Shortest of a few timings, in processor time: the one least disturbed by other processes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return min(taken)
 
 
 def gaussian(x, amplitude, center, width, offset):

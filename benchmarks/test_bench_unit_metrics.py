@@ -8,12 +8,12 @@ Both are measured in the same run on one thread, on one model of 10,000 stimuli 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.stats import entropy, pearsonr
+from timing import seconds
 
 from toporep.metrics.calibration import accuracy, expected_calibration_error, logit_gap, probability_gap
 from toporep.metrics.correlations import (
@@ -27,16 +27,8 @@ from toporep.metrics.dimensionality import effective_dimensionality
 from toporep.metrics.entropy import unit_entropy, unit_variance
 from toporep.sheet import neighbor_lists
 
-threadpoolctl = pytest.importorskip("threadpoolctl")
-
 GRID = (11, 11)
 STIMULI, UNITS, CLASSES = 10_000, 121, 10
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    with threadpoolctl.threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +37,6 @@ def activations() -> np.ndarray:
     values = generator.standard_normal((STIMULI, UNITS), dtype=np.float32)
     values += generator.standard_normal((STIMULI, 1), dtype=np.float32)
     return values
-
-
-def seconds(work: Callable[[], object], *, repeats: int = 5) -> float:
-    """Shortest of a few timings, in processor time: the one least disturbed by other processes."""
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        taken.append(time.process_time() - start)
-    return min(taken)
 
 
 def report(kernel: str, taken: float, loops: dict[str, float]) -> dict[str, float]:
