@@ -22,30 +22,6 @@ from toporep.errors import TopoRepError
 from toporep.io import read_dataset
 
 MEAN, STD = 0.5, 0.25
-RUNS = [("ws", 0.5, 0), ("control", 0, 1)]
-
-
-@pytest.fixture(scope="module", params=["MnistCNN", "CifarCNN"])
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    job = make_job(tmp_path_factory.mktemp("trained"), RUNS, model=request.param, epochs=1)
-    ended = job.train()
-    assert ended.status == 0, ended.stderr
-    return job
-
-
-@pytest.fixture
-def job(trained: Job, tmp_path: Path) -> Job:
-    """A copy that a test may damage."""
-    shutil.copytree(trained.folder, tmp_path / "job")
-    return Job(tmp_path / "job", trained.model, trained.runs, trained.mode, trained.training)
-
-
-@pytest.fixture(autouse=True)
-def restore_torch() -> None:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
 
 
 def dump(job: Job, *, images: Path | None = None, std: float = STD, test_images: int | None = None, runs=None) -> None:
@@ -152,7 +128,7 @@ def test_weights_of_another_run_are_refused(job: Job) -> None:
 
 
 def test_weights_of_another_training_are_refused(job: Job, tmp_path: Path) -> None:
-    again = make_job(tmp_path / "again", RUNS[:1], model=job.model, epochs=2)
+    again = make_job(tmp_path / "again", [("ws", 0.5, 0)], model=job.model, epochs=2)
     assert again.train().status == 0
     shutil.copy(again.paths.weights(again.runs[0]), job.paths.weights(job.runs[0]))
     with pytest.raises(TopoRepError, match=r"not of the training that .*provenance\.json describes"):

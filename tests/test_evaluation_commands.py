@@ -11,7 +11,7 @@ import pytest
 import torch
 from reference_models import REFERENCE, copy_weights
 from safetensors.torch import load_file
-from training_jobs import IMAGE, Job, make_job, tiny_images
+from training_jobs import IMAGE, Job, tiny_images
 
 from toporep.cli import image_noise, tuning
 from toporep.errors import TopoRepError
@@ -20,7 +20,6 @@ from toporep.stimuli.noise import add_noise
 from toporep.stimuli.tuning import rings, wedges
 
 MEAN, STD = 0.5, 0.25
-RUNS = [("ws", 0.5, 0), ("control", 0, 1)]
 TUNING = {
     "wedges": 36,
     "extent_deg": 40,
@@ -38,28 +37,6 @@ NOISE = {
     "replace": True,
     "test_images": None,
 }
-
-
-@pytest.fixture(scope="module", params=["MnistCNN", "CifarCNN"])
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    job = make_job(tmp_path_factory.mktemp("trained"), RUNS, model=request.param, epochs=2)
-    ended = job.train()
-    assert ended.status == 0, ended.stderr
-    return job
-
-
-@pytest.fixture
-def job(trained: Job, tmp_path: Path) -> Job:
-    shutil.copytree(trained.folder, tmp_path / "job")
-    return Job(tmp_path / "job", trained.model, trained.runs, trained.mode, trained.training)
-
-
-@pytest.fixture(autouse=True)
-def restore_torch() -> None:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
 
 
 def constants(job: Job, std: float = STD) -> dict:
