@@ -250,6 +250,14 @@ def test_level_is_read_to_six_digits():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_order_in_memory_does_not_matter(kind):
+    images = photographs(3, (5, 7, 3))
+    for pixels in (images, images / np.float32(255)):
+        found = add_noise(np.asfortranarray(pixels), kind, 0.2)
+        np.testing.assert_array_equal(found, add_noise(pixels, kind, 0.2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_result_is_clipped_unless_told_otherwise_and_the_input_is_kept(kind):
     images = np.concatenate([np.zeros((20, *MNIST), np.uint8), np.full((20, *MNIST), 255, np.uint8)])
     before = images.copy()

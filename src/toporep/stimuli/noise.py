@@ -154,18 +154,18 @@ def _salt_and_pepper(images: np.ndarray, level: float, stream: int, first_index:
 
 
 def _unit_range(images: np.ndarray) -> np.ndarray:
-    """A new float32 array in units of the full pixel range."""
+    """A new float32 array in units of the full pixel range, row-major whatever the order of `images` in memory."""
     images = np.asarray(images)
     expected = "images: expected (images, rows, cols, channels), uint8, or floating point within 0 to 1"
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise TopoRepError(f"{expected}, found shape {images.shape}")
     if images.dtype == np.uint8:
-        return np.divide(images, np.float32(255), dtype=np.float32)
+        return np.divide(images, np.float32(255), dtype=np.float32, order="C")
     if images.dtype.kind != "f":
         raise TopoRepError(f"{expected}, found dtype {images.dtype}; convert pixels of 0 to 255 to uint8")
     if images.size and not (images.min() >= 0 and images.max() <= 1):
         raise TopoRepError(f"{expected}, found values from {images.min()} to {images.max()}; add noise, then normalize")
-    return images.astype(np.float32)
+    return images.astype(np.float32, order="C")
 
 
 def _check_options(kind: str, level: float, repetition: int, first_index: int) -> None:
