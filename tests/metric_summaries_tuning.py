@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from metric_summaries import attributes
 
 from toporep.io import write_dataset
 from toporep.schemas import SCHEMAS
@@ -25,19 +26,6 @@ QUANTITIES = ["weights_neighbor", "weights_all", "activations_neighbor", "activa
 
 def points_of(families: Sequence[str] = FAMILIES, strengths: Sequence[float] = STRENGTHS) -> list[Point]:
     return [("control", 0.0), *((family, float(strength)) for family in families for strength in strengths)]
-
-
-def attributes(dataset: str, settings: Mapping[str, object]) -> dict[str, object]:
-    training = {"train_images": {"mnist": 12000, "cifar10": 10000}[dataset], "epochs": 4, "train_fraction": 0.8}
-    return {
-        "paper": "truong2025",
-        "dataset": dataset,
-        "source": dataset,
-        "source_title": {"mnist": "handwritten digits (MNIST)", "cifar10": "colour photographs (CIFAR-10)"}[dataset],
-        "scale": "reduced",
-        "settings": json.dumps(settings),
-        "training": json.dumps(training),
-    }
 
 
 def summary(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
+import metric_summaries_tuning
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from figure_checks import COLOR_BLINDNESS, check_apart, check_page, check_same_bytes, cielab, texts
 from matplotlib.text import Text
+from metric_summaries_tuning import activations, morans_i_summary
 
 from toporep.cli.figure import main, parse_inputs
 from toporep.errors import TopoRepError
@@ -37,111 +35,17 @@ SUMMARY_FIGURES = {
 CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
 
 
-def attributes(dataset: str, settings: dict) -> dict:
-    training = {"train_images": {"mnist": 12000, "cifar10": 10000}[dataset], "epochs": 4, "train_fraction": 0.8}
-    return {
-        "paper": "truong2025",
-        "dataset": dataset,
-        "source": dataset,
-        "source_title": {"mnist": "handwritten digits (MNIST)", "cifar10": "colour photographs (CIFAR-10)"}[dataset],
-        "scale": "reduced",
-        "settings": json.dumps(settings),
-        "training": json.dumps(training),
-    }
-
-
 def colocalization_summary(dataset: str, *, points=POINTS, n: int = 3) -> xr.Dataset:
-    """Distances like those of a small trial: WS short, AS shorter than control, reshaped near chance."""
-    rng = np.random.default_rng([7, len(dataset)])
-    place = np.array([0.0 if name == "control" else 1 + STRENGTHS.index(strength) for name, strength in points])
-    depth = {"control": 0.1, "ws": 2.6, "as": 1.7, "as_reshaped": 0.02}
-    slope = np.array([depth[name] for name, _ in points]) * (0.45 + 0.25 * np.sin(place))
-    mean = 5.75 - slope[:, None] * (0.3 + np.array(THRESHOLDS)) + rng.normal(0, 0.02, (len(points), len(THRESHOLDS)))
-    pairs = 2600 * np.exp(-3.5 * np.array(THRESHOLDS)) * rng.uniform(0.5, 1.5, (len(points), 1))
-    distance_n = np.full(mean.shape, n)
+    """One family has no pair at the highest threshold and smallest λ, another only in some runs."""
+    summary = metric_summaries_tuning.colocalization_summary(dataset, points=points, n=n)
     if n > 1:
-        # One family has no pair at the highest threshold and smallest λ, another only in some runs.
-        empty = [point == ("as_reshaped", 0.1) for point in points]
-        mean[empty, -1], pairs[empty, -1], distance_n[empty, -1] = np.nan, 0, 0
-        distance_n[[point == ("ws", 0.1) for point in points], -1] = n - 1
-    sem = np.where(np.isnan(mean) | (n == 1), np.nan, rng.uniform(0.02, 0.08, mean.shape))
-    half = 0.02 + 0.05 * np.array(THRESHOLDS)
-    return xr.Dataset(
-        {
-            "distance_mean": (("point", "threshold"), mean),
-            "distance_sem": (("point", "threshold"), sem),
-            "distance_n": (("point", "threshold"), distance_n),
-            "pairs_mean": (("point", "threshold"), pairs),
-            "null_low": ("threshold", 5.7585 - half),
-            "null_high": ("threshold", 5.7585 + half),
-        },
-        coords={**point_coords(points, n), "threshold": THRESHOLDS},
-        attrs={**attributes(dataset, {"activation": "pre"}), "chance_distance": 5.758549},
-    )
-
-
-def morans_i_summary(dataset: str, *, points=POINTS, n: int = 3) -> xr.Dataset:
-    rng = np.random.default_rng([8, len(dataset)])
-    sign = {"control": 0.0, "ws": 0.7, "as": 0.55, "as_reshaped": -0.4}
-    mean = [sign[name] * (1 - np.exp(-2 * strength - 0.2)) + rng.normal(0, 0.01) for name, strength in points]
-    sem = np.full(len(points), np.nan) if n == 1 else rng.uniform(0.005, 0.03, len(points))
-    return xr.Dataset(
-        {
-            "morans_i_mean": ("point", np.array(mean)),
-            "morans_i_sem": ("point", sem),
-            "morans_i_n": ("point", np.full(len(points), n)),
-        },
-        coords=point_coords(points, n),
-        attrs={
-            **attributes(dataset, {"activation": "pre", "neighborhood": "queen"}),
-            "chance_morans_i": -1 / 120,
-        },
-    )
-
-
-def point_coords(points, n: int) -> dict:
-    names, strengths = zip(*points, strict=True)
-    return {
-        "condition": ("point", np.array(names, dtype=object)),
-        "strength": ("point", np.array(strengths, dtype=float)),
-        "n": ("point", np.full(len(points), n)),
-    }
-
-
-def activations(condition: str, strength: float, seed: int, *, stimuli: int = 40) -> xr.Dataset:
-    rng = np.random.default_rng([9, zlib.crc32(condition.encode()), int(strength * 10), seed])
-    maps = rng.normal(size=(stimuli, 11, 11))
-    for _ in range(0 if condition == "control" else 2):
-        sign = -1 if condition == "as_reshaped" else 1
-        maps = maps + sign * strength * (np.roll(maps, 1, axis=2) + np.roll(maps, -1, axis=2))
-        maps = maps + abs(sign * strength) * (np.roll(maps, 1, axis=1) + np.roll(maps, -1, axis=1))
-    units = np.arange(121)
-    return xr.Dataset(
-        {
-            "sheet_pre": (("stimulus", "unit"), maps.reshape(stimuli, 121).astype("float32")),
-            "logits": (("stimulus", "class"), np.zeros((stimuli, 10), "float32")),
-            "sheet_weight": (("unit", "input"), np.zeros((121, 4), "float32")),
-            "readout_weight": (("class", "unit"), np.zeros((10, 121), "float32")),
-            "readout_bias": ("class", np.zeros(10, "float32")),
-            "history": (("epoch", "quantity"), np.zeros((2, 1))),
-        },
-        coords={
-            "label": ("stimulus", (np.arange(stimuli) * 7 + 3) % 10),
-            "row": ("unit", units // 11),
-            "col": ("unit", units % 11),
-            "epoch": ("epoch", np.arange(2)),
-            "quantity": ("quantity", np.array(["train_accuracy"], dtype=object)),
-        },
-        attrs={
-            **{key: attributes("mnist", {})[key] for key in ("paper", "dataset", "source", "source_title", "scale")},
-            "condition": condition,
-            "strength": strength,
-            "seed": seed,
-            "config": json.dumps({"training": {"epochs": 4, "train_images": 12000}}),
-            "data_sha256": "d",
-            **dict.fromkeys(("config_sha256", "code_hash", "software", "device", "deterministic"), ""),
-        },
-    )
+        empty, rare = ([point == wanted for point in points] for wanted in (("as_reshaped", 0.1), ("ws", 0.1)))
+        for name in ("distance_mean", "distance_sem"):
+            summary[name].values[empty, -1] = np.nan
+        summary["pairs_mean"].values[empty, -1] = 0
+        summary["distance_n"].values[empty, -1] = 0
+        summary["distance_n"].values[rare, -1] = n - 1
+    return summary
 
 
 def write_summaries(folder: Path, figure: str, **options) -> list[str]:
@@ -152,15 +56,10 @@ def write_summaries(folder: Path, figure: str, **options) -> list[str]:
     return [f"{dataset}={folder / f'{dataset}.nc'}" for dataset in ("mnist", "cifar10")]
 
 
-def write_dumps(folder: Path, *, seeds=(0, 1), control: bool = True) -> list[str]:
-    models = [("control", 0.0)] * control + [(name, strength) for name in FAMILIES for strength in (0.1, 0.3, 0.5)]
-    pairs = []
-    for condition, strength in models:
-        for seed in seeds:
-            path = folder / f"{condition}-{strength:g}-{seed}.nc"
-            write_dataset(activations(condition, strength, seed), path, "activations", complevel=0)
-            pairs.append(f"{path.stem}={path}")
-    return pairs
+def write_dumps(folder: Path, *, seeds=(0, 1)) -> list[str]:
+    models = [("control", 0.0), *((name, strength) for name in FAMILIES for strength in (0.1, 0.3, 0.5))]
+    dumps = metric_summaries_tuning.write_dumps(folder, models, seeds=seeds)
+    return [f"{name}={path}" for name, path in dumps.items()]
 
 
 def write_inputs(folder: Path, figure: str) -> list[str]:
@@ -176,11 +75,6 @@ def draw(figure: str, inputs: list[str], **settings):
     return figure_module("truong2025", figure).draw(parse_inputs(inputs), **settings)
 
 
-def texts(figure) -> str:
-    # The small print is wrapped.
-    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
-
-
 def test_two_processes_write_the_same_bytes(tmp_path):
     figures = [*SUMMARY_FIGURES, "fig7_activation_maps"]
     commands = []
@@ -190,11 +84,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
         main(arguments(*commands[-1], tmp_path / "here"))
     calls = [arguments(*command, tmp_path / "there") for command in commands]
     code = f"from toporep.cli.figure import main\nfor call in {calls!r}: main(call)"
-    # Another hash seed reorders Python's sets: a figure must not depend on their order.
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "1"})
-    assert len(list((tmp_path / "here").iterdir())) == 3 * len(figures), "something is left over"
-    for path in (tmp_path / "here").iterdir():
-        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes(), path.name
+    check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=3 * len(figures))
     for figure in figures:
         pdf = (tmp_path / "here" / f"{figure}.pdf").read_bytes()
         assert b"CreationDate" not in pdf
@@ -312,24 +202,18 @@ def test_figure_6_shares_the_ordinate_unless_that_would_flatten_a_dataset(tmp_pa
 
 def test_labels_of_figure_6_do_not_overlap(tmp_path):
     figure, _ = draw("fig6_colocalization", write_summaries(tmp_path, "fig6_colocalization"))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
     shown = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     for axes in figure.axes:
         shown += [axes.yaxis.label, *(text for text in axes.get_children() if isinstance(text, Text))]
         shown += axes.get_xticklabels() if axes.xaxis.get_tick_params()["labelbottom"] else []
-    boxes = [(text, text.get_window_extent(renderer)) for text in shown if text.get_text() and text.get_visible()]
-    assert len(boxes) > 100
-    for index, (text, box) in enumerate(boxes):
-        for other, another in boxes[index + 1 :]:
-            assert not box.padded(-1).overlaps(another.padded(-1)), f"{text.get_text()!r} on {other.get_text()!r}"
+    assert sum(bool(text.get_text()) for text in shown) > 100
+    check_apart(figure, shown)
 
 
 @pytest.mark.parametrize("family", ["control", *FAMILIES])
 def test_thresholds_darken_in_equal_steps_that_are_seen_in_grey(family):
     shades = alpha_colors(style.condition_styles([family])[family].color, len(THRESHOLDS))
-    lightness = [lab(linear(shade))[0] for shade in shades]
+    lightness = [cielab(shade)[0] for shade in shades]
     # A difference of about 2.3 is just noticeable.
     np.testing.assert_allclose(np.diff(lightness), -10, atol=0.1)
 
@@ -394,9 +278,9 @@ def test_a_gap_is_named_and_nothing_is_written(tmp_path, figure, points, named):
 def test_a_map_that_is_missing_is_named(tmp_path):
     inputs = write_dumps(tmp_path)
     with pytest.raises(TopoRepError, match="as at strength 0.3 lacks seed 1"):
-        draw("fig7_activation_maps", [pair for pair in inputs if not pair.startswith("as-0.3-1=")])
+        draw("fig7_activation_maps", [pair for pair in inputs if not pair.startswith("as_0.3_seed1=")])
     with pytest.raises(TopoRepError, match="condition 'ws' at strength 0.5 missing"):
-        draw("fig7_activation_maps", [pair for pair in inputs if not pair.startswith("ws-0.5-")])
+        draw("fig7_activation_maps", [pair for pair in inputs if not pair.startswith("ws_0.5_")])
     with pytest.raises(TopoRepError, match="is there twice"):
         draw("fig7_activation_maps", [*inputs, f"again={inputs[0].partition('=')[2]}"])
 
@@ -459,49 +343,21 @@ def test_a_condition_that_a_user_adds_is_drawn_in_a_colour_of_its_own(tmp_path):
     assert "global" in texts(drawn)
 
 
-def test_text_is_never_smaller_than_six_points_and_stays_on_the_page(tmp_path):
-    for figure in (*SUMMARY_FIGURES, "fig7_activation_maps"):
-        drawn, _ = draw(figure, write_inputs(tmp_path, figure))
-        assert drawn.get_figwidth() <= 7.3, "wider than a journal page"
-        canvas = FigureCanvasAgg(drawn)
-        canvas.draw()
-        renderer, page = canvas.get_renderer(), drawn.bbox
-        for text in drawn.findobj(Text):
-            if text.get_text() and text.get_visible():
-                assert text.get_fontsize() >= 6
-                box = text.get_window_extent(renderer)
-                inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= page.y0 - 1
-                assert inside and box.y1 <= page.y1 + 1, f"{figure}: {text.get_text()!r} leaves the page"
+@pytest.mark.parametrize("figure", [*SUMMARY_FIGURES, "fig7_activation_maps"])
+def test_text_is_never_smaller_than_six_points_and_stays_on_the_page(tmp_path, figure):
+    drawn, _ = draw(figure, write_inputs(tmp_path, figure))
+    check_page(drawn)
 
 
-# Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
-COLOUR_BLINDNESS = {
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
-    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
-}
-
-
-@pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
+@pytest.mark.parametrize("kind", COLOR_BLINDNESS)
 def test_conditions_keep_apart_under_colour_blindness(kind):
     looks = style.condition_styles(["control", *FAMILIES])
-    seen = {name: lab(np.array(COLOUR_BLINDNESS[kind]) @ linear(look.color)) for name, look in looks.items()}
+    seen = {name: cielab(look.color, seen_with=kind) for name, look in looks.items()}
     for first in seen:
         for second in seen:
             if first < second:
                 # A difference of about 2.3 is just noticeable.
                 assert np.linalg.norm(seen[first] - seen[second]) > 15, f"{first} and {second}"
-
-
-def linear(color: str | tuple[float, float, float]) -> np.ndarray:
-    rgb = np.array(to_rgb(color))
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-
-
-def lab(rgb: np.ndarray) -> np.ndarray:
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    f = np.cbrt(np.array(to_xyz) @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089])
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
 def test_unknown_figure_paper_input_and_setting_are_told(tmp_path):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from figure_checks import check_apart, check_page, check_same_bytes, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from metric_summaries import ABSOLUTE, FAMILIES, KINDS, LEVELS, POINTS, RELATIVE, STRENGTHS, images, summary
@@ -100,11 +98,6 @@ def small(tmp_path_factory):
     """The same with one seed and three strengths."""
     folder = tmp_path_factory.mktemp("small")
     return {figure: draw(figure, write_inputs(folder / figure, figure, points=FEW, n=1)) for figure in SUMMARY_FIGURES}
-
-
-def texts(figure) -> str:
-    # The small print is wrapped.
-    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
 
 
 def on_page(figure) -> list:
@@ -341,31 +334,21 @@ def test_stand_in_images_are_named_over_the_panels(tmp_path, figure):
     headings = " ".join(text.get_text() for text in visible_texts(found) if len(text.get_text()) < 100)
     for name in table["dataset"].unique():
         assert re.search(f"{style.dataset_title(name, name)}( \\(stand-in)?: {stand_ins[name][0]}", headings)
-    assert_texts_apart(figure, found)
+    assert_texts_apart(found)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_text_is_never_smaller_than_six_points_stays_on_the_page_and_apart(drawn, small, figure):
-    assert_texts_apart(figure, drawn[figure][0])
+    assert_texts_apart(drawn[figure][0])
     if figure in small:
-        assert_texts_apart(figure, small[figure][0])
+        assert_texts_apart(small[figure][0])
 
 
-def assert_texts_apart(name: str, figure) -> None:
-    assert figure.get_figwidth() <= 7.3, "wider than a journal page"
-    assert figure.get_figheight() <= 10.6, "higher than a page"
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer, page = canvas.get_renderer(), figure.bbox
-    boxes = [(text, text.get_window_extent(renderer)) for text in visible_texts(figure)]
-    assert len(boxes) > 10
-    for index, (text, box) in enumerate(boxes):
-        assert text.get_fontsize() >= 6
-        inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= page.y0 - 1 and box.y1 <= page.y1 + 1
-        assert inside, f"{name}: {text.get_text()!r} leaves the page"
-        for other, another in boxes[index + 1 :]:
-            apart = not box.padded(-1).overlaps(another.padded(-1))
-            assert apart, f"{name}: {text.get_text()!r} on {other.get_text()!r}"
+def assert_texts_apart(figure) -> None:
+    shown = visible_texts(figure)
+    assert len(shown) > 10
+    check_page(figure, shown)
+    check_apart(figure, shown)
 
 
 def visible_texts(figure) -> list[Text]:
@@ -394,11 +377,7 @@ def test_another_process_writes_the_same_bytes(drawn, tmp_path):
         f"for f, i, o in {calls!r}: export.save(*m('truong2025', f).draw(p(i)), o)\n"
         "import sys; assert 'torch' not in sys.modules"
     )
-    # Another hash seed reorders Python's sets: a figure must not depend on their order.
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "1"})
-    assert len(list((tmp_path / "here").iterdir())) == 2 * len(FIGURES)
-    for path in (tmp_path / "here").iterdir():
-        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes(), path.name
+    check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=2 * len(FIGURES))
 
 
 def test_concepts_agree_with_definitions_written_out(drawn):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex, to_rgb
+from figure_checks import COLOR_BLINDNESS, check_page, check_same_bytes, cielab, texts
+from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
-from matplotlib.text import Text
 from metric_summaries_tuning import (
     FAMILIES,
     SUMMARIES,
@@ -83,10 +79,6 @@ def arguments(figure: str, inputs: dict[str, Path], folder: Path) -> list[str]:
 
 def draw(figure: str, inputs: dict[str, Path], **settings):
     return figure_module("truong2025", figure).draw(inputs, **settings)
-
-
-def texts(figure) -> str:
-    return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
 
 
 @pytest.fixture(scope="module")
@@ -295,36 +287,11 @@ def test_agreement_is_drawn_with_its_chance_and_with_equal_light(drawn):
             np.testing.assert_array_equal(by_look["-", False], of["area_normalized"]["agreement_mean"])
 
 
-def test_colours_of_cycles_keep_apart_under_colour_blindness():
-    """Machado, Oliveira & Fernandes 2009, severity 1."""
-    kinds = {
-        "protanopia": [
-            [0.152286, 1.052583, -0.204868],
-            [0.114503, 0.786281, 0.099216],
-            [-0.003882, -0.048116, 1.051998],
-        ],
-        "deuteranopia": [
-            [0.367322, 0.860646, -0.227968],
-            [0.280085, 0.672501, 0.047413],
-            [-0.01182, 0.04294, 0.968881],
-        ],
-        "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
-    }
-    for matrix in kinds.values():
-        seen = [lab(np.array(matrix) @ linear(color)) for color in CYCLE_COLORS]
-        # A difference of about 2.3 is just noticeable.
-        assert min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]) > 12
-
-
-def linear(color: str) -> np.ndarray:
-    rgb = np.array(to_rgb(color))
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-
-
-def lab(rgb: np.ndarray) -> np.ndarray:
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    f = np.cbrt(np.array(to_xyz) @ np.clip(rgb, 0, 1) / [0.9505, 1, 1.089])
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+@pytest.mark.parametrize("kind", COLOR_BLINDNESS)
+def test_colours_of_cycles_keep_apart_under_colour_blindness(kind):
+    seen = [cielab(color, seen_with=kind) for color in CYCLE_COLORS]
+    # A difference of about 2.3 is just noticeable.
+    assert min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]) > 12
 
 
 def test_maps_of_the_global_loss_stand_by_strength(drawn):
@@ -518,7 +485,7 @@ def test_the_figure_says_where_its_numbers_come_from(drawn, figure):
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_text_is_never_smaller_than_six_points_and_stays_on_the_page(drawn, figure):
-    check_text(drawn[figure].figure)
+    check_page(drawn[figure].figure)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -531,23 +498,10 @@ def test_images_that_stand_in_are_named_on_the_page(tmp_path, monkeypatch, figur
 
     monkeypatch.setattr(metric_summaries_tuning, "attributes", attributes)
     single, _ = draw(figure, write_inputs(tmp_path, figure, n=1), **({"models": 1} if "fig10" in figure else {}))
-    check_text(single)
+    check_page(single)
     text = texts(single)
     assert "panels, stand-in images: other images, demo scale" in text
     assert figure in MAPS or "(stand-in: " in text
-
-
-def check_text(figure) -> None:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer, page = canvas.get_renderer(), figure.bbox
-    assert figure.get_figwidth() <= 7.3 and figure.get_figheight() <= 10, "larger than a page"
-    for text in figure.findobj(Text):
-        if text.get_text() and text.get_visible():
-            assert text.get_fontsize() >= 6
-            box = text.get_window_extent(renderer)
-            inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= page.y0 - 1 and box.y1 <= page.y1 + 1
-            assert inside, f"{text.get_text()!r} leaves the page"
 
 
 def test_another_process_writes_the_same_bytes(tmp_path, drawn):
@@ -563,11 +517,7 @@ def test_another_process_writes_the_same_bytes(tmp_path, drawn):
         f"for call in {calls!r}: main(call)\n"
         "sys.exit('torch' in sys.modules)"
     )
-    # Another hash seed reorders Python's sets: a figure must not depend on their order.
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONHASHSEED": "1"})
-    assert len(list((tmp_path / "there").iterdir())) == 2 * len(FIGURES), "something is left over"
-    for path in (tmp_path / "here").iterdir():
-        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes(), path.name
+    check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=2 * len(FIGURES))
     for name in FIGURES:
         table = pd.read_csv(tmp_path / "there" / f"{name}.csv", keep_default_na=False, na_values=["nan"])
         assert table.columns.tolist() == drawn[name].table.columns.tolist() and len(table) == len(drawn[name].table)
