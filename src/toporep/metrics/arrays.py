@@ -1,4 +1,4 @@
-"""Checks that the kernels share."""
+"""Checks and arithmetic that the kernels share."""
 
 from __future__ import annotations
 
@@ -42,3 +42,23 @@ def check_choice(value: str, name: str, choices: tuple[str, ...]) -> None:
     """Refuse an option that is not one of `choices`."""
     if value not in choices:
         raise TopoRepError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
+
+
+def center_rows(values: np.ndarray) -> np.ndarray:
+    """Subtract the mean of each row of (..., values) floats, in place, and return them."""
+    # Less its first value, a constant row is exactly zero; less its mean alone it might be rounding noise.
+    values -= values[..., :1].copy()
+    values -= values.mean(axis=-1, keepdims=True)
+    return values
+
+
+def unit_rows(values: np.ndarray) -> np.ndarray:
+    """Rows of (..., values) scaled to length 1; NaN for a row of zeros."""
+    # Scaled by its largest value first, a row of tiny or huge numbers keeps its direction.
+    values = divide(values, np.abs(values).max(axis=-1, keepdims=True))
+    return divide(values, np.linalg.norm(values, axis=-1, keepdims=True))
+
+
+def divide(values: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Quotient, float64 of the shape of `values`; NaN where `size`, which broadcasts to them, is not above zero."""
+    return np.divide(values, size, out=np.full(np.shape(values), np.nan), where=size > 0)

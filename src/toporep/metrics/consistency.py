@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toporep.errors import TopoRepError
-from toporep.metrics.arrays import check_array
+from toporep.metrics.arrays import center_rows, check_array, divide, unit_rows
 
 
 class Consistency(NamedTuple):
@@ -53,9 +53,9 @@ def consistency(activations: np.ndarray) -> Consistency:
     of_pairs = correlations[..., *np.triu_indices(models, k=1)]
     defined = np.isfinite(of_pairs)
     pairs = defined.sum(axis=-1, dtype=np.int64)
-    mean = _divide(np.where(defined, of_pairs, 0.0).sum(axis=-1), pairs)
+    mean = divide(np.where(defined, of_pairs, 0.0).sum(axis=-1), pairs)
     squares = (np.where(defined, of_pairs - mean[..., np.newaxis], 0.0) ** 2).sum(axis=-1)
-    return Consistency(mean[()], np.sqrt(_divide(squares, pairs - 1))[()], pairs[()], correlations)
+    return Consistency(mean[()], np.sqrt(divide(squares, pairs - 1))[()], pairs[()], correlations)
 
 
 def dissimilarities(activations: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ def dissimilarities(activations: np.ndarray) -> np.ndarray:
     upper = np.triu(np.ones((images, images), dtype=bool), k=1)
     result = np.empty((*batch, images * (images - 1) // 2))
     for index in np.ndindex(*batch):
-        patterns = _standardize(activations[index])
+        patterns = unit_rows(center_rows(activations[index].astype(np.float64)))
         result[index] = (patterns @ patterns.T)[upper]
         np.subtract(1.0, np.clip(result[index], -1.0, 1.0, out=result[index]), out=result[index])
     return result
@@ -122,29 +122,8 @@ def first_of_each_class(labels: np.ndarray, per_class: int) -> np.ndarray:
 
 def _correlate(triangles: list[np.ndarray]) -> np.ndarray:
     """Pearson's r between all pairs of models, NaN where one is constant or holds a NaN; changes them."""
-    triangles = [_center(triangle) for triangle in triangles]
+    triangles = [center_rows(triangle) for triangle in triangles]
     products = np.array([[a @ b for b in triangles] for a in triangles])
     norm = np.sqrt(products.diagonal())
     size = np.outer(norm, norm)
-    return np.clip(_divide(products, size), -1.0, 1.0)
-
-
-def _standardize(values: np.ndarray) -> np.ndarray:
-    """Rows of mean 0 and length 1, float64; NaN for a constant row."""
-    values = _center(values.astype(np.float64))
-    # Scaled by its largest value first, a row of tiny or huge numbers keeps its direction.
-    values = _divide(values, np.abs(values).max(axis=-1, keepdims=True))
-    return _divide(values, np.linalg.norm(values, axis=-1, keepdims=True))
-
-
-def _center(values: np.ndarray) -> np.ndarray:
-    """Subtract the mean of each row, in place."""
-    # Less its first value, a constant row is exactly zero; less its mean alone it might be rounding noise.
-    values -= values[..., :1].copy()
-    values -= values.mean(axis=-1, keepdims=True)
-    return values
-
-
-def _divide(values: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Quotient, NaN where the size is not above zero."""
-    return np.divide(values, size, out=np.full(np.shape(values), np.nan), where=size > 0)
+    return np.clip(divide(products, size), -1.0, 1.0)

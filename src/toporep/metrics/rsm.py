@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from toporep.errors import TopoRepError
-from toporep.metrics.arrays import check_array, check_choice
+from toporep.metrics.arrays import center_rows, check_array, check_choice, divide, unit_rows
 
 _MEASURES = ("pearson", "cosine")
 
@@ -33,12 +33,8 @@ def rsm(rows: np.ndarray, *, measure: str = "pearson") -> np.ndarray:
     if measure == "pearson":
         if rows.shape[-1] < 2:
             raise TopoRepError(f"rows: a correlation over features needs at least 2 of them, found {rows.shape[-1]}")
-        # Less its first value, a constant row is exactly zero; less its mean alone it might be rounding noise.
-        rows -= rows[..., :1].copy()
-        rows -= rows.mean(axis=-1, keepdims=True)
-    # Scaled by its largest value first, a row of tiny or huge numbers keeps its direction.
-    rows = _divide(rows, np.abs(rows).max(axis=-1, keepdims=True))
-    rows = _divide(rows, np.linalg.norm(rows, axis=-1, keepdims=True))
+        rows = center_rows(rows)
+    rows = unit_rows(rows)
     return np.clip(rows @ np.swapaxes(rows, -1, -2), -1.0, 1.0)
 
 
@@ -70,9 +66,4 @@ def second_order_similarity(rsm_a: np.ndarray, rsm_b: np.ndarray) -> np.ndarray:
     first, second = np.triu_indices(a.shape[-1], k=1)
     a, b = a[..., first, second], b[..., first, second]
     size = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.clip(_divide(np.vecdot(a, b), size), -1.0, 1.0)[()]
-
-
-def _divide(values: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Quotient, NaN where the size is zero."""
-    return np.divide(values, size, out=np.full_like(values, np.nan), where=size > 0)
+    return np.clip(divide(np.vecdot(a, b), size), -1.0, 1.0)[()]

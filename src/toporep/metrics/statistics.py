@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from toporep.errors import TopoRepError
+from toporep.metrics.arrays import divide
 
 
 class Summary(NamedTuple):
@@ -35,9 +36,9 @@ def summarize(values: np.ndarray, *, axis: int = 0) -> Summary:
     values = np.moveaxis(_defined(values), axis, 0)
     present = ~np.isnan(values)
     n = present.sum(axis=0, dtype=np.int64)
-    mean = _divide(np.where(present, values, 0.0).sum(axis=0), n)
+    mean = divide(np.where(present, values, 0.0).sum(axis=0), n)
     squares = (np.where(present, values - mean, 0.0) ** 2).sum(axis=0)
-    sem = np.sqrt(_divide(squares, np.maximum(n - 1, 0))) / np.sqrt(np.maximum(n, 1))
+    sem = np.sqrt(divide(squares, np.maximum(n - 1, 0))) / np.sqrt(np.maximum(n, 1))
     return Summary(mean, sem, n)
 
 
@@ -71,7 +72,3 @@ def _defined(values: np.ndarray) -> np.ndarray:
             f"values: expected finite numbers (or NaN for undefined ones), found {np.isinf(values).sum()} infinite ones"
         )
     return values
-
-
-def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
