@@ -7,6 +7,8 @@ import hashlib
 import io
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -29,6 +31,14 @@ def md5(content: bytes) -> str:
 def subprocess_environment() -> dict[str, str]:
     """This environment, with the package under test importable in a child process."""
     return {**os.environ, "PYTHONPATH": str(Path(toporep.__file__).parents[1])}
+
+
+def output_of(code: str) -> str:
+    """What Python code prints in another process."""
+    command = [sys.executable, "-c", code]
+    environment = subprocess_environment()
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    return done.stdout.strip()
 
 
 def tiny_arrays(image_shape: tuple[int, int, int]) -> tuple[np.ndarray, ...]:

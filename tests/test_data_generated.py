@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from data_files import subprocess_environment
+from data_files import output_of
 
 from toporep.data import load_registry, obtain
 from toporep.data.digits import resample
@@ -46,15 +43,7 @@ def test_no_image_is_in_both_splits(generated, name):
 @pytest.mark.parametrize("name", SHAPES)
 def test_same_bytes_in_another_process(generated, name):
     code = f"from toporep.data import obtain; print(obtain({name!r}).data_sha256)"
-    again = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=subprocess_environment(),
-    )
-    assert again.stdout.strip() == generated[name].data_sha256
+    assert output_of(code) == generated[name].data_sha256
 
 
 def test_object_image_depends_on_seed_and_index_only(generated):

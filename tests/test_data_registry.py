@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from data_files import subprocess_environment
+from data_files import output_of, subprocess_environment
 
 from toporep.cli.prepare import main
 from toporep.data import load_images, load_registry, obtain
@@ -131,12 +131,4 @@ def test_command_tells_a_mistake_in_one_message(tmp_path):
 def test_import_is_light():
     heavy = ("pooch", "requests", "sklearn", "torch", "xarray", "pandas", "matplotlib")
     code = f"import sys, toporep.data; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=subprocess_environment(),
-    )
-    assert done.stdout.strip() == "[]"
+    assert output_of(code) == "[]"
