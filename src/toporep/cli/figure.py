@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from toporep.errors import TopoRepError, run_command
+from toporep.cli.arguments import parse_inputs, parse_settings
+from toporep.errors import run_command
 from toporep.figures import export, figure_module
 
 
@@ -24,41 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = parse_settings(options.settings, known=list(inspect.signature(module.draw).parameters)[1:])
     figure, table = module.draw(parse_inputs(options.input), **settings)
     export.save(figure, table, options.outputs)
-
-
-def parse_inputs(pairs: Sequence[str]) -> dict[str, Path]:
-    """Turn `NAME=path` arguments into a mapping that keeps their order.
-
-    Raises:
-        TopoRepError: an argument without a name or a path, or a name given twice.
-    """
-    inputs: dict[str, Path] = {}
-    for pair in pairs:
-        name, separator, path = pair.partition("=")
-        if not (name and separator and path):
-            raise TopoRepError(f"--input {pair!r}: expected NAME=path, such as mnist=morans_i_summary.nc")
-        if name in inputs:
-            raise TopoRepError(f"--input {pair!r}: the name {name!r} is given twice; each input needs its own name")
-        inputs[name] = Path(path)
-    return inputs
-
-
-def parse_settings(text: str, *, known: Sequence[str]) -> dict[str, Any]:
-    """Read the JSON object of a figure's own settings.
-
-    Raises:
-        TopoRepError: not a JSON object, or a setting that the figure does not have.
-    """
-    try:
-        settings = json.loads(text)
-    except ValueError as error:
-        raise TopoRepError(f"--settings: not JSON ({error}), found {text!r}") from error
-    if not isinstance(settings, dict):
-        raise TopoRepError(f"--settings: expected a JSON object, found {text!r}")
-    unknown = [name for name in settings if name not in known]
-    if unknown:
-        raise TopoRepError(f"--settings: unknown {', '.join(unknown)}; this figure has: {', '.join(known) or 'none'}")
-    return settings
 
 
 def _parser() -> argparse.ArgumentParser:

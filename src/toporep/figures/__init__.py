@@ -7,12 +7,9 @@ figures share.
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from types import ModuleType
 
-from toporep.errors import TopoRepError
+from toporep.modules import named_module
 
 
 def figure_module(paper: str, figure: str) -> ModuleType:
@@ -21,22 +18,4 @@ def figure_module(paper: str, figure: str) -> ModuleType:
     Raises:
         TopoRepError: no such paper or figure; the message lists the near names.
     """
-    package = importlib.import_module(f"{__name__}.{_known('paper', paper, _papers())}")
-    name = _known(f"figure of {paper}", figure, _figures(package))
-    return importlib.import_module(f"{package.__name__}.{name}")
-
-
-def _papers() -> list[str]:
-    # Beside the papers, which are packages, lie plain modules (style, export).
-    return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
-
-
-def _figures(package: ModuleType) -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(package.__path__) if module.name.startswith("fig")]
-
-
-def _known(kind: str, name: str, known: list[str]) -> str:
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
-    raise TopoRepError(f"no {kind} is named {name!r}; near names: {', '.join(near)}")
+    return named_module("figure", paper, name=figure, prefix="fig")

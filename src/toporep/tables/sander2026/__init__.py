@@ -1,0 +1,1 @@
+"""Tables of Sander & Hasson 2026."""
