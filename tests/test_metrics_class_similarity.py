@@ -6,7 +6,7 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import silhouette_samples
 
 from toporep.errors import TopoRepError
-from toporep.metrics.class_similarity import better_separated, class_similarity, over_trials, silhouette, top_share
+from toporep.metrics.class_similarity import better_separated, class_similarity, over_trials, silhouette
 from toporep.metrics.consistency import first_of_each_class
 
 # Table 1: within and across, for rho of 0, .008, .04, .2, 1 and 5; and where both are bold.
@@ -105,7 +105,6 @@ def test_input_is_left_as_it_was():
     embeddings, labels = random_embeddings(7)
     before = embeddings.copy()
     class_similarity(embeddings, labels, center=True)
-    top_share(embeddings)
     np.testing.assert_array_equal(embeddings, before)
 
 
@@ -143,38 +142,6 @@ def test_bold_along_another_axis_and_with_the_baseline_last():
     expected = better_separated(within, across)
     np.testing.assert_array_equal(better_separated(within.T, across.T, axis=0), expected.T)
     np.testing.assert_array_equal(better_separated(within[:, ::-1], across[:, ::-1], baseline=-1), expected[:, ::-1])
-
-
-def test_share_of_units_that_are_all_alike_is_their_share_of_the_sheet():
-    for units, share in ((256, 0.05), (20, 0.05), (7, 0.3), (3, 1.0), (1, 0.05)):
-        assert top_share(np.full(units, -2.5), share) == pytest.approx(share, abs=1e-12)
-
-
-def test_share_of_one_active_unit_is_all():
-    assert top_share(np.eye(256)[17]) == 1
-    # A single unit of 10 is twice the top 5 %, of which half counts.
-    assert top_share(np.eye(10)[3]) == pytest.approx(0.5)
-
-
-def test_share_of_known_activations():
-    """The top 30 % of 1 … 10 are 10, 9 and 8; of 35 %, also half of 7."""
-    activations = np.random.default_rng(9).permutation(np.arange(1.0, 11)) * np.tile([1, -1], 5)
-    assert top_share(activations, 0.3) == pytest.approx(27 / 55)
-    assert top_share(activations, 0.35) == pytest.approx(30.5 / 55)
-
-
-def test_share_of_exponential_activations():
-    """Lorenz curve of an exponential distribution: the top share p carries p (1 - ln p)."""
-    activations = np.random.default_rng(10).exponential(size=(20, 50_000)).astype(np.float32)
-    assert top_share(activations).mean() == pytest.approx(0.05 * (1 - np.log(0.05)), rel=0.01)
-
-
-def test_share_of_many_maps_and_of_silent_ones():
-    maps = np.random.default_rng(11).normal(size=(3, 4, 256))
-    maps[1, 2] = 0
-    shares = top_share(maps)
-    assert shares.shape == (3, 4) and np.argwhere(np.isnan(shares)).tolist() == [[1, 2]]
-    assert shares[2, 1] == pytest.approx(top_share(1e-3 * maps[2, 1][::-1]), abs=1e-14)
 
 
 def test_silhouette_of_definition():
@@ -217,8 +184,6 @@ def test_refuses_embeddings(embeddings, labels, message):
         (lambda: over_trials([1.0], [1.0], spread="sem"), "spread: expected one of mean, pooled"),
         (lambda: over_trials([1.0, 2.0], [1.0]), r"found \(2,\) and \(1,\)"),
         (lambda: better_separated(np.zeros(3), np.zeros(2)), r"found \(3,\) and \(2,\)"),
-        (lambda: top_share(np.ones(5), 0.0), "share: expected a share of the units"),
-        (lambda: top_share(np.ones(5), 5), "share: .*found 5"),
         (lambda: silhouette(np.zeros((4, 2)), np.zeros(4, int)), "2 to 3 classes of 4 points, found 1"),
         (lambda: silhouette(np.zeros((3, 2)), np.arange(3)), "2 to 2 classes of 3 points, found 3"),
         (lambda: silhouette(np.zeros((2, 3, 2)), np.arange(2)), r"points, dimensions\), found shape"),

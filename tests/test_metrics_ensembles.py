@@ -6,7 +6,13 @@ import scipy.special
 import scipy.stats
 
 from toporep.errors import TopoRepError
-from toporep.metrics.ensembles import VOTES, disagreement, ensemble_accuracy, ensemble_predictions
+from toporep.metrics.ensembles import (
+    VOTES,
+    disagreement,
+    ensemble_accuracy,
+    ensemble_predictions,
+    leave_one_out_accuracy,
+)
 
 PUBLISHED = {
     "probability": 0.716666666667,
@@ -151,6 +157,28 @@ def test_one_image_that_two_models_answer_confidently_and_three_do_not():
 def test_refuses(logits, labels, vote, message):
     with pytest.raises(TopoRepError, match=message):
         ensemble_accuracy(logits, np.array(labels), vote)
+
+
+@pytest.mark.parametrize("vote", ["probability", "logit"])
+def test_ensemble_without_one_is_that_of_the_others(vote):
+    logits, labels = random_models(6, (2, 5, 300, 4))
+    found = leave_one_out_accuracy(logits, labels, vote)
+    assert found.shape == (2, 5)
+    for model in range(5):
+        others = ensemble_accuracy(np.delete(logits, model, axis=-3), labels, vote)
+        np.testing.assert_allclose(found[:, model], others.ensemble, atol=1e-15)
+    # Without one of two, the other is left.
+    pair = leave_one_out_accuracy(logits[0, :2], labels, vote)
+    np.testing.assert_array_equal(pair, ensemble_accuracy(logits[0, :2], labels, vote).individual[::-1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "vote", "message"),
+    [((1, 3, 4), "logit", "at least 2 models, found 1"), ((2, 3, 4), "majority", "one of probability, logit, found")],
+)
+def test_leaving_one_out_refuses(shape, vote, message):
+    with pytest.raises(TopoRepError, match=message):
+        leave_one_out_accuracy(np.zeros(shape), np.zeros(3, dtype=int), vote)
 
 
 def test_disagreement_refuses_a_single_model():

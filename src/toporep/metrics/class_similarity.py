@@ -1,4 +1,4 @@
-"""How alike the embeddings of one class are, and those of different classes; how few units carry an activation."""
+"""How alike the embeddings of one class are, and those of different classes."""
 
 from __future__ import annotations
 
@@ -118,36 +118,6 @@ def better_separated(
     better = (within >= reference_within) & (across <= reference_across)
     better[..., baseline] = False
     return np.moveaxis(better, -1, axis)
-
-
-def top_share(activations: np.ndarray, share: float = 0.05) -> np.ndarray:
-    """Share of the summed absolute activation that the most active units carry.
-
-    Args:
-        activations: (..., units); negative ones count by their size.
-        share: which share of the units counts as most active, above 0, to 1. Of a unit that is in by a fraction, that
-            fraction counts (0.8 of the 13th of 256 at 5 %), so that units that are all alike carry just `share`.
-
-    Returns:
-        (...) float64, `share` to 1; NaN where no unit is active.
-
-    Raises:
-        TopoRepError: NaN or infinity, a share out of range.
-
-    Source:
-        For "a few grid units carry most information" in networks without dropout (Sander & Hasson 2026, Fig. 3), of
-        which the paper gives no number. It is one less the Lorenz curve at 1 - share.
-    """
-    if not 0 < share <= 1:
-        raise TopoRepError(f"share: expected a share of the units, above 0, to 1, found {share}")
-    size = np.abs(check_array(activations, "activations", dims=("units",)))
-    units = size.shape[-1]
-    whole = min(int(share * units), units - 1)
-    # The largest `whole` + 1 come last, the least of them first.
-    top = np.partition(size, units - whole - 1, axis=-1)[..., units - whole - 1 :].astype(np.float64)
-    carried = top[..., 1:].sum(axis=-1) + (share * units - whole) * top[..., 0]
-    total = size.sum(axis=-1, dtype=np.float64)
-    return np.divide(carried, total, out=np.full(np.shape(total), np.nan), where=total > 0)[()]
 
 
 def silhouette(points: np.ndarray, labels: np.ndarray) -> float:

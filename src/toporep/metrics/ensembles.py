@@ -92,6 +92,28 @@ def ensemble_predictions(logits: np.ndarray, vote: str = "probability") -> np.nd
     return np.take_along_axis(answers, model, axis=-3)[..., 0, :, 0]
 
 
+def leave_one_out_accuracy(logits: np.ndarray, labels: np.ndarray, vote: str = "probability") -> np.ndarray:
+    """Accuracy of an ensemble without each of its members in turn, as the jackknife needs it.
+
+    Args:
+        logits: (..., models, images, classes), at least 2 models and 2 classes.
+        labels: (images,) integers from 0 to classes - 1.
+        vote: "probability" or "logit", as for `ensemble_predictions`.
+
+    Returns:
+        (..., models) float64: of all models but this one.
+
+    Raises:
+        TopoRepError: NaN or infinity, a single model, labels that do not fit the logits, another vote.
+    """
+    check_choice(vote, "vote", VOTES[:2])
+    logits = _check_logits(logits)
+    if logits.shape[-3] < 2:
+        raise TopoRepError("logits: expected at least 2 models, found 1")
+    values = _softmax(logits) if vote == "probability" else logits.astype(np.float64)
+    return accuracy(values.sum(axis=-3, keepdims=True) - values, labels)
+
+
 def disagreement(logits: np.ndarray) -> np.ndarray:
     """Share of images to which two models give different answers, averaged over all pairs of models.
 
