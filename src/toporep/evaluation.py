@@ -6,7 +6,7 @@ import argparse
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from toporep.data.images import ImageData, load_images
 from toporep.device import choose_device, set_precision
 from toporep.errors import TopoRepError
 from toporep.io import write_dataset
-from toporep.models import MODELS
 from toporep.provenance import software_versions
 from toporep.runs import Paths, Run
 from toporep.tensors import load_tensors
@@ -51,6 +50,8 @@ class TrainedRun:
         return rows, cols
 
 
+# Settings of a run, number of classes → a network whose tensors have the names and shapes of the run's weights file.
+Build = Callable[[dict[str, Any], int], torch.nn.Module]
 # Runs of one job, prepared images, evaluation settings, device → a dataset for each run, in order.
 Evaluate = Callable[[list[TrainedRun], ImageData, dict[str, Any], torch.device], Iterable["xr.Dataset"]]
 
@@ -59,26 +60,30 @@ def run_evaluation(
     name: str,
     evaluate: Evaluate,
     *,
+    models: Mapping[str, Build],
     describe: Callable[[xr.Dataset], str],
+    command: str | None = None,
     arguments: list[str] | None = None,
     doc: str | None = None,
 ) -> int:
-    """Be the command `python -m toporep.cli.<name>`: write one file of the schema `name` for each run.
+    """Be the command `python -m toporep.cli.<command>`: write one file of the schema `name` for each run.
 
     Args:
         name: of the evaluation.
         evaluate: yields a dataset for each run, without attributes but its own.
+        models: how each model that the command evaluates is built, by its name in a run's settings.
         describe: what to print of a dataset.
+        command: where it is not `name`: several commands may make one evaluation, each of models of its own.
         arguments: of the command line; those of the process if None.
         doc: description for `--help`.
     """
-    options = _parse(name, arguments, doc)
+    options = _parse(command or name, arguments, doc)
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     set_precision(device)
     paths, settings = Paths(options.root), json.loads(options.evaluation)
     images = load_images(options.images)
-    trained = [load_trained(Run.parse(run), paths, images, device) for run in options.runs]
+    trained = [load_trained(Run.parse(run), paths, images, device, models=models) for run in options.runs]
     for one, dataset in zip(trained, evaluate(trained, images, settings, device), strict=True):
         dataset.attrs.update(_attributes(one, images, settings, device), code_hash=options.code_hash)
         write_dataset(dataset, paths.evaluation(name, one.run.id), name)
@@ -86,14 +91,17 @@ def run_evaluation(
     return 0
 
 
-def load_trained(run: Run, paths: Paths, images: ImageData, device: torch.device) -> TrainedRun:
+def load_trained(
+    run: Run, paths: Paths, images: ImageData, device: torch.device, *, models: Mapping[str, Build]
+) -> TrainedRun:
     """Read a trained run.
 
     Raises:
-        TopoRepError: not trained, trained on other data than `images`, or files that do not belong together.
+        TopoRepError: not trained, trained on other data than `images`, of a model that is not in `models`, or files
+            that do not belong together.
     """
     provenance = _read_provenance(paths, run, images)
-    model = _load_model(run, paths, provenance)
+    model = _load_model(run, paths, provenance, models, classes=len(images.class_names))
     return TrainedRun(
         run,
         model.to(device, memory_format=torch.channels_last).eval(),
@@ -108,8 +116,24 @@ def sheet_coords(grid: tuple[int, int]) -> dict[str, tuple[str, np.ndarray]]:
     return {"row": ("unit", np.repeat(np.arange(rows), cols)), "col": ("unit", np.tile(np.arange(cols), rows))}
 
 
-def _parse(name: str, arguments: list[str] | None, doc: str | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m toporep.cli.{name}", description=doc)
+def history_variables(one: TrainedRun) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """The variable `history` (epoch, quantity) of an activation dump, and its coordinates."""
+    quantities = [name for name in one.history[0] if name != "epoch"]
+    values = np.array([[row[name] for name in quantities] for row in one.history])
+    return {"history": (("epoch", "quantity"), values)}, {
+        "epoch": ("epoch", np.array([int(row["epoch"]) for row in one.history])),
+        "quantity": ("quantity", np.array(quantities, dtype=object)),
+    }
+
+
+def describe_accuracy(dataset: xr.Dataset) -> str:
+    """What to print of an activation dump."""
+    accuracy = float((dataset["logits"].values.argmax(axis=1) == dataset["label"].values).mean())
+    return f"{dataset.sizes['stimulus']} images, accuracy {accuracy:.4f}"
+
+
+def _parse(command: str, arguments: list[str] | None, doc: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m toporep.cli.{command}", description=doc)
     parser.add_argument("--runs", nargs="+", required=True, help="ids of trained runs of one data set")
     parser.add_argument("--images", required=True, help="prepared images, netCDF")
     parser.add_argument("--root", required=True, help="folder of the results, e.g. results/demo")
@@ -130,6 +154,7 @@ def _attributes(one: TrainedRun, images: ImageData, evaluation: dict, device: to
         "dataset": run.dataset,
         "source": images.source,
         "source_title": images.source_title,
+        "class_names": json.dumps(list(images.class_names), ensure_ascii=False),
         "scale": settings["scale"],
         "condition": run.condition,
         "strength": run.strength,
@@ -163,21 +188,43 @@ def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
     return provenance
 
 
-def _load_model(run: Run, paths: Paths, provenance: dict) -> torch.nn.Module:
-    settings = provenance["settings"]
-    rows, cols = settings["grid"]
-    make = MODELS[settings["model"]["name"]]
-    model = make(run.seed, dropout=settings["model"]["dropout"], sheet_units=rows * cols)
-    tensors, metadata = load_tensors(paths.weights(run.id))
+def _load_model(
+    run: Run, paths: Paths, provenance: dict, models: Mapping[str, Build], *, classes: int
+) -> torch.nn.Module:
+    path, settings = paths.weights(run.id), provenance["settings"]
+    name = settings["model"]["name"]
+    if name not in models:
+        raise TopoRepError(
+            f"{paths.provenance(run.id)}: checkpoint from another configuration: expected {' or '.join(models)}, "
+            f"found {name}; evaluate {run.id} with a command for its model"
+        )
+    tensors, metadata = load_tensors(path)
     if metadata.get("run") != run.id:
-        raise TopoRepError(f"{paths.weights(run.id)}: holds the weights of {metadata.get('run')}, expected {run.id}")
+        raise TopoRepError(f"{path}: holds the weights of {metadata.get('run')}, expected {run.id}")
     if metadata.get("identity") != provenance["identity"]:
         raise TopoRepError(
-            f"{paths.weights(run.id)}: not of the training that {paths.provenance(run.id)} describes; "
-            f"train {run.id} again"
+            f"{path}: not of the training that {paths.provenance(run.id)} describes; train {run.id} again"
+        )
+    model = models[name](settings, classes)
+    mismatches = _mismatches(tensors, model.state_dict())
+    if mismatches:
+        more = f" and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""
+        raise TopoRepError(
+            f"{path}: checkpoint from another configuration: {'; '.join(mismatches[:3])}{more}; train {run.id} again"
         )
     model.load_state_dict(tensors)
     return model
+
+
+def _mismatches(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """How tensors differ in name and shape from those of the network, in the network's order."""
+    missing = [f"no {name}" for name in expected if name not in found]
+    other = [
+        f"{name} is {tuple(found[name].shape)}, expected {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in found and found[name].shape != tensor.shape
+    ]
+    return missing + other + [f"{name} is of no use" for name in found if name not in expected]
 
 
 def _read_history(path: str) -> list[dict[str, float]]:

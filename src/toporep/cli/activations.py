@@ -10,8 +10,9 @@ import torch
 
 from toporep.data.images import ImageData
 from toporep.errors import run_command
-from toporep.evaluation import TrainedRun, run_evaluation, sheet_coords
+from toporep.evaluation import TrainedRun, describe_accuracy, history_variables, run_evaluation, sheet_coords
 from toporep.models.inputs import Normalization
+from toporep.models.trained_cnn import NETWORKS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,7 +22,9 @@ _BATCH = 250
 
 def main(arguments: list[str] | None = None) -> int:
     """Write one dump a run."""
-    return run_evaluation("activations", evaluate, describe=_describe, arguments=arguments, doc=__doc__)
+    return run_evaluation(
+        "activations", evaluate, models=NETWORKS, describe=describe_accuracy, arguments=arguments, doc=__doc__
+    )
 
 
 def evaluate(
@@ -44,7 +47,7 @@ def evaluate(
     normalize = Normalization(settings["mean"], settings["std"], device=device)
     for one in trained:
         pre, logits = _respond(one.model, test, normalize, device)
-        quantities = [name for name in one.history[0] if name != "epoch"]
+        history, coords = history_variables(one)
         yield xr.Dataset(
             {
                 "sheet_pre": (("stimulus", "unit"), pre),
@@ -52,14 +55,9 @@ def evaluate(
                 "sheet_weight": (("unit", "input"), _array(one.model.fc1.weight)),
                 "readout_weight": (("class", "unit"), _array(one.model.fc2.weight)),
                 "readout_bias": ("class", _array(one.model.fc2.bias)),
-                "history": (("epoch", "quantity"), np.array([[row[key] for key in quantities] for row in one.history])),
+                **history,
             },
-            coords={
-                "label": ("stimulus", labels),
-                **sheet_coords(one.grid),
-                "epoch": ("epoch", np.array([int(row["epoch"]) for row in one.history])),
-                "quantity": ("quantity", np.array(quantities, dtype=object)),
-            },
+            coords={"label": ("stimulus", labels), **sheet_coords(one.grid), **coords},
         )
 
 
@@ -77,11 +75,6 @@ def _respond(
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
-
-
-def _describe(dataset: xr.Dataset) -> str:
-    accuracy = float((dataset["logits"].values.argmax(axis=1) == dataset["label"].values).mean())
-    return f"{dataset.sizes['stimulus']} images, accuracy {accuracy:.4f}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from toporep.data.images import ImageData
 from toporep.errors import run_command
 from toporep.evaluation import TrainedRun, run_evaluation
 from toporep.models.inputs import Normalization
+from toporep.models.trained_cnn import NETWORKS
 from toporep.stimuli.noise import add_noise
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ _BATCH = 500
 
 def main(arguments: list[str] | None = None) -> int:
     """Write one file a run."""
-    return run_evaluation("image_noise", evaluate, describe=_describe, arguments=arguments, doc=__doc__)
+    return run_evaluation(
+        "image_noise", evaluate, models=NETWORKS, describe=_describe, arguments=arguments, doc=__doc__
+    )
 
 
 def evaluate(

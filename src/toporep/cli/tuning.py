@@ -12,6 +12,7 @@ from toporep.data.images import ImageData
 from toporep.errors import run_command
 from toporep.evaluation import TrainedRun, run_evaluation, sheet_coords
 from toporep.models.inputs import Normalization
+from toporep.models.trained_cnn import NETWORKS
 from toporep.stimuli.tuning import rings, wedges
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write one file a run."""
-    return run_evaluation("tuning", evaluate, describe=_describe, arguments=arguments, doc=__doc__)
+    return run_evaluation("tuning", evaluate, models=NETWORKS, describe=_describe, arguments=arguments, doc=__doc__)
 
 
 def evaluate(
