@@ -42,6 +42,7 @@ _VARIANTS = {
 _FURTHER = (("#117733", "P"), ("#7F7F7F", "X"), ("#5C4033", "*"))
 # 50,000 training images less 500 of each class (Training and Evaluation).
 _PAPER_TRAINING = {"train_images": 45_000}
+_PAPER_PATIENCE, _PAPER_BATCH = 25, 512
 
 
 def condition_styles(conditions: Sequence[str]) -> dict[str, style.ConditionStyle]:
@@ -165,6 +166,42 @@ def point_table(summary: xr.Dataset, variables: Sequence[str]) -> pd.DataFrame:
     return table[columns].reset_index(drop=True)
 
 
+def settings_of(summary: xr.Dataset) -> dict[str, object]:
+    """Settings of the analysis."""
+    return json.loads(summary.attrs["settings"])
+
+
+def quantity_table(summaries: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Tables of several quantities one below the other.
+
+    Args:
+        summaries: variable → summary that has its mean and SEM, all of the same points.
+
+    Returns:
+        Columns: dataset, source, scale, quantity (the variable), condition, strength (ρ), value_mean, value_sd,
+        n_trials.
+
+    Raises:
+        TopoRepError: summaries of different points.
+    """
+    import pandas as pd
+
+    parts, first = [], None
+    for variable, summary in summaries.items():
+        part = summary_table(summary, [variable])
+        part = part.rename(columns={f"{variable}_{what}": f"value_{what}" for what in ("mean", "sd")})
+        part.insert(3, "quantity", variable)
+        points = part[["condition", "strength", "n_trials"]]
+        first = points if first is None else first
+        if not points.equals(first):
+            raise TopoRepError(
+                f"{', '.join(summaries)}: expected the same conditions, ρ and trials in all files; "
+                "make them from the same networks"
+            )
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
 def title_of(attrs: Mapping[str, object]) -> str:
     """Name the data set, and the images that stand in for it."""
     return style.dataset_title(str(attrs["dataset"]), str(attrs["source"]))
@@ -179,14 +216,12 @@ def provenance_lines(attrs: Mapping[str, object], *, conditions: Sequence[str] =
     """
     training = json.loads(str(attrs.get("training", "{}")))
     # The paper gives no limit of epochs: networks stop early.
-    epochs, patience = training.pop("epochs", None), training.get("patience")
-    sentence = style.provenance({**attrs, "training": json.dumps(training)}, paper=_PAPER_TRAINING)
-    limit = f"at most {epochs} epochs" if epochs else ""
-    stopping = f"stopped after {patience} epochs without improvement" if patience else ""
-    trained = ", ".join(part for part in (limit, stopping) if part)
+    without_epochs = json.dumps({key: value for key, value in training.items() if key != "epochs"})
+    sentence = style.provenance({**attrs, "training": without_epochs}, paper=_PAPER_TRAINING)
+    trained = _training_text(training)
     absent = [_LOOKS[name].short for name in OBJECTIVES if conditions and name not in conditions]
     return [
-        sentence + (f" Training: {trained}." if trained else ""),
+        f"{sentence} Training: {trained}." if trained else sentence,
         f"Not trained here: {', '.join(absent)}." if absent else "",
         style.disclaimer([str(attrs["scale"])]),
     ]
@@ -217,6 +252,17 @@ def _look(condition: str) -> style.ConditionStyle:
     look = _LOOKS[objective]
     words, line = _VARIANTS.get(condition.removeprefix(objective), ("", "-"))
     return style.ConditionStyle(look.label + words, look.short + words, look.color, look.marker, line)
+
+
+def _training_text(training: Mapping[str, object]) -> str:
+    epochs, patience, batch = (training.get(name) for name in ("epochs", "patience", "batch_size"))
+    parts = [f"at most {epochs} epochs"] if epochs else []
+    if patience:
+        paper = "" if patience == _PAPER_PATIENCE else f" ({_PAPER_PATIENCE} in the paper)"
+        parts.append(f"stopped after {patience} epochs{paper} without improvement")
+    if batch and batch != _PAPER_BATCH:
+        parts.append(f"batches of {batch} images ({_PAPER_BATCH} in the paper)")
+    return ", ".join(parts)
 
 
 def _trials(counts: pd.Series) -> str:
