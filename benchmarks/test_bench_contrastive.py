@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from timing import backward, compare
 
 from toporep.losses.contrastive import hierarchical_margin, simclr, supcon
-from toporep.losses.topographic import topographic
+from toporep.losses.topographic import topographic_loss
 from toporep.models.resnet import TopographicResNet18
 from toporep.train.gradient_matching import GradientMatching, matched_backward, matched_parameters
 
@@ -81,7 +81,7 @@ def test_a_matched_step_is_no_slower_than_differentiating_the_total(scope: str, 
     weight, matching = model.encoder.embedding.weight, GradientMatching(0.2)
 
     def losses() -> tuple[torch.Tensor, torch.Tensor]:
-        return F.cross_entropy(model(images)[0], labels(32)), topographic(weight, GRID)
+        return F.cross_entropy(model(images)[0], labels(32)), topographic_loss(weight, GRID)
 
     def published() -> None:
         task, spatial = losses()

@@ -52,7 +52,9 @@ def hierarchical_margin(
     return total / pairs
 
 
-def topographic(weight: Tensor, grid: tuple[int, int], *, form: str = "edge_mean", metric: str = "euclidean") -> Tensor:
+def topographic_loss(
+    weight: Tensor, grid: tuple[int, int], *, form: str = "edge_mean", metric: str = "euclidean"
+) -> Tensor:
     """A loop over units and, for each of them, over its neighbors."""
     distance = {"euclidean": euclidean, "cosine": cosine}[metric]
     total, ordered_pairs = torch.zeros((), dtype=weight.dtype), 0

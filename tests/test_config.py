@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import shutil
 import json
 import math
 import re
@@ -41,9 +42,8 @@ def mistakes(main: dict, folder: Path = FOLDER) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path):
-    """A copy of the paper's file and the schemas that a test may write into."""
-    (tmp_path / "papers").mkdir()
-    (tmp_path / "papers" / "truong2025.yaml").write_text(PAPER_FILE.read_text(encoding="utf-8"), encoding="utf-8")
+    """A copy of the papers' files and the schemas that a test may write into."""
+    shutil.copytree(FOLDER / "papers", tmp_path / "papers")
     (tmp_path / "schemas").symlink_to(FOLDER / "schemas")
     return tmp_path
 

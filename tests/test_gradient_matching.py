@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from toporep.errors import TopoRepError
 from toporep.losses.contrastive import hierarchical_margin, simclr, supcon
-from toporep.losses.topographic import norm_penalty, topographic
+from toporep.losses.topographic import norm_penalty, topographic_loss
 from toporep.train.gradient_matching import GradientMatching, matched_backward, matched_parameters, target_strength
 
 GRID = (4, 4)
@@ -226,7 +226,7 @@ def test_mini_trainings_have_the_published_history_and_weights(names, epochs, fi
         rows = []
         for batch in range(3):
             task = task_loss(model, objective, batch)
-            topo = topographic(model.encoder.embedding.weight, GRID)
+            topo = topographic_loss(model.encoder.embedding.weight, GRID)
             step = matched_backward(
                 task,
                 topo,
@@ -249,7 +249,7 @@ def test_mini_trainings_have_the_published_history_and_weights(names, epochs, fi
 def first_step(rho: float, *, scope: str = "embedding", form: str = "edge_mean"):
     model = TinyModel("ce")
     task = task_loss(model, "ce", 0)
-    topo = topographic(model.encoder.embedding.weight, GRID, form=form)
+    topo = topographic_loss(model.encoder.embedding.weight, GRID, form=form)
     step = matched_backward(
         task,
         topo,
@@ -269,7 +269,7 @@ def test_the_first_step_has_the_published_losses_and_gradient_norms() -> None:
     assert first_step(1.0, scope="encoder")[2].task_norm.item() == pytest.approx(0.517629136666, rel=1e-11)
     step = matched_backward(
         task_loss(model, "ce", 0),
-        topographic(model.encoder.embedding.weight, GRID),
+        topographic_loss(model.encoder.embedding.weight, GRID),
         parameters=list(model.parameters()),
         matched=[model.encoder.embedding.weight],
         matching=GradientMatching(1.0),
@@ -370,7 +370,7 @@ def test_momentum_and_cap_are_free() -> None:
 def test_the_gradients_are_those_of_the_total_loss(objective: str, rho: float, scope: str) -> None:
     models = [TinyModel(objective) for _ in range(2)]
     tasks = [task_loss(model, objective, 0) for model in models]
-    topos = [topographic(model.encoder.embedding.weight, GRID) for model in models]
+    topos = [topographic_loss(model.encoder.embedding.weight, GRID) for model in models]
     penalties = [norm_penalty(model.encoder.embedding.weight, floor=2.0) for model in models]
     step = matched_backward(
         tasks[0],
@@ -410,7 +410,7 @@ def test_the_penalty_takes_no_part_in_the_matching() -> None:
         weight = model.encoder.embedding.weight
         return matched_backward(
             task_loss(model, "ce", 0),
-            topographic(weight, GRID),
+            topographic_loss(weight, GRID),
             parameters=list(model.parameters()),
             matched=matched_parameters(model.encoder),
             matching=GradientMatching(1.0),
@@ -425,7 +425,7 @@ def test_old_gradients_are_replaced() -> None:
     before = [parameter.grad.clone() for parameter in model.parameters()]
     matched_backward(
         task_loss(model, "ce", 0),
-        topographic(model.encoder.embedding.weight, GRID),
+        topographic_loss(model.encoder.embedding.weight, GRID),
         parameters=list(model.parameters()),
         matched=matched_parameters(model.encoder),
         matching=GradientMatching(1.0),
@@ -438,7 +438,7 @@ def test_a_loss_that_misses_the_matched_parameters_has_length_zero() -> None:
     model = TinyModel("ce")
     step = matched_backward(
         task_loss(model, "ce", 0),
-        topographic(model.encoder.embedding.weight, GRID),
+        topographic_loss(model.encoder.embedding.weight, GRID),
         parameters=list(model.parameters()),
         matched=[model.encoder.pre],
         matching=GradientMatching(1.0),
@@ -452,7 +452,7 @@ def test_a_loss_that_exploded_shows_in_the_total() -> None:
     model = TinyModel("ce")
     step = matched_backward(
         task_loss(model, "ce", 0) * math.nan,
-        topographic(model.encoder.embedding.weight, GRID),
+        topographic_loss(model.encoder.embedding.weight, GRID),
         parameters=list(model.parameters()),
         matched=matched_parameters(model.encoder),
         matching=GradientMatching(1.0),
@@ -467,7 +467,7 @@ def backward(**changes) -> None:
     model = TinyModel("ce")
     arguments = {
         "task": task_loss(model, "ce", 0),
-        "topographic": topographic(model.encoder.embedding.weight, GRID),
+        "topographic": topographic_loss(model.encoder.embedding.weight, GRID),
         "parameters": list(model.parameters()),
         "matched": matched_parameters(model.encoder),
         "matching": GradientMatching(1.0),

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cosine as scipy_cosine
 
 from toporep.errors import TopoRepError
 from toporep.losses import weight_similarity
-from toporep.losses.topographic import INITIAL_ROW_NORM, norm_penalty, sheet_grid, topographic
+from toporep.losses.topographic import INITIAL_ROW_NORM, norm_penalty, sheet_grid, topographic_loss
 from toporep.sheet import moore_pairs
 
 KINDS = [(form, metric) for form in ("edge_mean", "eq1_sum") for metric in ("euclidean", "cosine")]
@@ -87,7 +87,7 @@ def gradient(loss: torch.Tensor, of: torch.Tensor) -> torch.Tensor:
 def test_published_values_and_gradients(shape, grid, values, norms, first_row, last_row) -> None:
     weight = formula(*shape)
     assert sheet_grid(shape[0], allow_line=True) == grid
-    losses = [topographic(weight, grid, form=form) for form in ("edge_mean", "eq1_sum")]
+    losses = [topographic_loss(weight, grid, form=form) for form in ("edge_mean", "eq1_sum")]
     gradients = [gradient(loss, weight) for loss in losses]
     assert [loss.item() for loss in losses] == pytest.approx(values, rel=1e-11)
     assert [grad.norm().item() for grad in gradients] == pytest.approx(norms[:2], rel=1e-11)
@@ -95,15 +95,15 @@ def test_published_values_and_gradients(shape, grid, values, norms, first_row, l
     assert cosine.item() == pytest.approx(norms[2], rel=1e-11)
     assert gradients[0][0, :3].tolist() == pytest.approx(first_row, rel=1e-10)
     assert gradients[0][-1, :3].tolist() == pytest.approx(last_row, rel=1e-10)
-    assert topographic(weight.float(), grid).item() == pytest.approx(values[0], rel=1e-6)
+    assert topographic_loss(weight.float(), grid).item() == pytest.approx(values[0], rel=1e-6)
 
 
 def test_published_values_at_the_size_of_the_embedding_layer() -> None:
     weight = formula(256, 512, product=0.0)
-    loss = topographic(weight, (16, 16))
+    loss = topographic_loss(weight, (16, 16))
     assert loss.item() == pytest.approx(17.4293982277, rel=1e-11)
     assert gradient(loss, weight).norm().item() == pytest.approx(0.0708554583217, rel=1e-11)
-    assert topographic(weight, (16, 16), form="eq1_sum").item() == pytest.approx(4439.05899398, rel=1e-11)
+    assert topographic_loss(weight, (16, 16), form="eq1_sum").item() == pytest.approx(4439.05899398, rel=1e-11)
 
 
 def test_the_sheet_has_930_pairs_and_the_published_shapes() -> None:
@@ -118,11 +118,11 @@ def test_an_untrained_layer_starts_at_two_closed_forms() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         weight = torch.stack([torch.nn.Linear(512, 256).weight.detach() for _ in range(5)])
-    assert topographic(weight, (16, 16)).mean().item() == pytest.approx(math.sqrt(2 / 3), rel=0.005)
-    assert topographic(weight, (16, 16), form="eq1_sum").mean().item() == pytest.approx(
+    assert topographic_loss(weight, (16, 16)).mean().item() == pytest.approx(math.sqrt(2 / 3), rel=0.005)
+    assert topographic_loss(weight, (16, 16), form="eq1_sum").mean().item() == pytest.approx(
         256 * math.sqrt(2 / 3), rel=0.01
     )
-    assert topographic(weight, (16, 16), metric="cosine").mean().item() == pytest.approx(1, abs=0.005)
+    assert topographic_loss(weight, (16, 16), metric="cosine").mean().item() == pytest.approx(1, abs=0.005)
     assert weight.norm(dim=-1).mean().item() == pytest.approx(INITIAL_ROW_NORM, rel=0.005)
 
 
@@ -133,34 +133,37 @@ def test_an_untrained_layer_starts_at_two_closed_forms() -> None:
 @pytest.mark.parametrize("grid", GRIDS)
 def test_value_and_gradient_agree_with_the_double_loop(form: str, metric: str, grid: tuple[int, int]) -> None:
     weight = random(math.prod(grid), 6)
-    value = topographic(weight, grid, form=form, metric=metric)
-    expected = reference.topographic(weight, grid, form=form, metric=metric)
+    value = topographic_loss(weight, grid, form=form, metric=metric)
+    expected = reference.topographic_loss(weight, grid, form=form, metric=metric)
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-13)
     torch.testing.assert_close(gradient(value, weight), gradient(expected, weight), rtol=1e-10, atol=1e-12)
 
 
 def test_the_gather_over_edges_agrees() -> None:
     weight = random(256, 12)
-    value, expected = topographic(weight, (16, 16)), reference.gathered_edge_mean(weight, *reference.edges((16, 16)))
+    value, expected = (
+        topographic_loss(weight, (16, 16)),
+        reference.gathered_edge_mean(weight, *reference.edges((16, 16))),
+    )
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(gradient(value, weight), gradient(expected, weight), rtol=1e-10, atol=1e-14)
 
 
 def test_the_edge_mean_is_the_weight_similarity_of_truong_and_hasson() -> None:
     weight = random(3, 20, 6)
-    torch.testing.assert_close(topographic(weight, (4, 5)), weight_similarity(weight, (4, 5)), rtol=1e-13, atol=0)
+    torch.testing.assert_close(topographic_loss(weight, (4, 5)), weight_similarity(weight, (4, 5)), rtol=1e-13, atol=0)
 
 
 def test_the_cosine_form_agrees_with_scipy() -> None:
     weight = random(12, 5).detach()
     distances = [scipy_cosine(weight[a], weight[b]) for a, b in moore_pairs((3, 4))]
-    assert topographic(weight, (3, 4), metric="cosine").item() == pytest.approx(np.mean(distances), rel=1e-12)
+    assert topographic_loss(weight, (3, 4), metric="cosine").item() == pytest.approx(np.mean(distances), rel=1e-12)
 
 
 @kinds
 def test_gradients_agree_with_finite_differences(form: str, metric: str) -> None:
     def loss(weight: torch.Tensor) -> torch.Tensor:
-        return topographic(weight, (2, 3), form=form, metric=metric)
+        return topographic_loss(weight, (2, 3), form=form, metric=metric)
 
     assert torch.autograd.gradcheck(loss, (random(2, 6, 4),), atol=1e-6)
 
@@ -172,13 +175,13 @@ def test_gradients_agree_with_finite_differences(form: str, metric: str) -> None
 def test_a_stack_gives_each_model_its_own_loss_and_gradient(form: str, metric: str) -> None:
     stack = random(2, 3, 12, 5)
     options = {"grid": (3, 4), "form": form, "metric": metric}
-    losses = topographic(stack, **options)
+    losses = topographic_loss(stack, **options)
     scale = random(2, 3, seed=1).detach()
     together = gradient(losses * scale, stack)
     assert losses.shape == (2, 3)
     for index in np.ndindex(2, 3):
         alone = stack.detach()[index].requires_grad_()
-        loss = topographic(alone, **options)
+        loss = topographic_loss(alone, **options)
         torch.testing.assert_close(losses[index], loss, rtol=1e-13, atol=0)
         torch.testing.assert_close(together[index], scale[index] * gradient(loss, alone), rtol=1e-12, atol=1e-15)
 
@@ -190,7 +193,8 @@ def test_a_moved_sheet_has_the_same_loss(form: str, metric: str, move) -> None:
     weight = random(15, 6).detach()
     moved = weight[torch.from_numpy(order.ravel().copy())]
     torch.testing.assert_close(
-        topographic(moved, order.shape, form=form, metric=metric), topographic(weight, (3, 5), form=form, metric=metric)
+        topographic_loss(moved, order.shape, form=form, metric=metric),
+        topographic_loss(weight, (3, 5), form=form, metric=metric),
     )
 
 
@@ -198,9 +202,9 @@ def test_shrinking_the_weights_lowers_the_euclidean_form_and_not_the_cosine() ->
     weight = random(20, 6)
     for factor in (1e-6, 0.1, 30.0):
         scaled = (factor * weight).detach().requires_grad_()
-        torch.testing.assert_close(topographic(scaled, (4, 5)), factor * topographic(weight, (4, 5)))
-        cosine = topographic(scaled, (4, 5), metric="cosine")
-        torch.testing.assert_close(cosine, topographic(weight, (4, 5), metric="cosine"))
+        torch.testing.assert_close(topographic_loss(scaled, (4, 5)), factor * topographic_loss(weight, (4, 5)))
+        cosine = topographic_loss(scaled, (4, 5), metric="cosine")
+        torch.testing.assert_close(cosine, topographic_loss(weight, (4, 5), metric="cosine"))
         # A step along the gradient turns weights and does not shorten them.
         radial = (gradient(cosine, scaled) * scaled).sum(-1)
         torch.testing.assert_close(radial, torch.zeros_like(radial), rtol=0, atol=1e-12)
@@ -209,16 +213,16 @@ def test_shrinking_the_weights_lowers_the_euclidean_form_and_not_the_cosine() ->
 def test_nearly_equal_directions_keep_their_digits_in_single_precision() -> None:
     """Computed as 1 - cosine, distances near 1e-8 would be rounding error: single precision ends at 6e-8."""
     weight = (random(1, 64) + 1e-4 * random(20, 64, seed=1)).detach()
-    exact = topographic(weight, (4, 5), metric="cosine").item()
+    exact = topographic_loss(weight, (4, 5), metric="cosine").item()
     assert 0 < exact < 3e-8
-    assert topographic(weight.float(), (4, 5), metric="cosine").item() == pytest.approx(exact, rel=2e-3)
+    assert topographic_loss(weight.float(), (4, 5), metric="cosine").item() == pytest.approx(exact, rel=2e-3)
 
 
 @kinds
 @pytest.mark.parametrize("value", [1.0, 0.0])
 def test_equal_neighbors_have_no_loss_and_no_gradient(form: str, metric: str, value: float) -> None:
     weight = torch.full((16, 3), value, requires_grad=True)
-    loss = topographic(weight, (4, 4), form=form, metric=metric)
+    loss = topographic_loss(weight, (4, 4), form=form, metric=metric)
     assert loss.item() == 0
     assert gradient(loss, weight).abs().max().item() == 0
 
@@ -228,7 +232,7 @@ def test_a_dead_unit_gets_no_endless_gradient(form: str, metric: str) -> None:
     weight = random(12, 4).detach()
     weight[5] = 0
     weight.requires_grad_()
-    loss = topographic(weight, (3, 4), form=form, metric=metric)
+    loss = topographic_loss(weight, (3, 4), form=form, metric=metric)
     grad = gradient(loss, weight)
     assert math.isfinite(loss.item()) and grad.isfinite().all()
     if metric == "cosine":
@@ -238,16 +242,16 @@ def test_a_dead_unit_gets_no_endless_gradient(form: str, metric: str) -> None:
 def test_the_gradient_can_be_taken_twice_and_scaled() -> None:
     """Gradient matching and a step may both differentiate the same loss."""
     weight = random(12, 4)
-    loss = topographic(weight, (3, 4))
+    loss = topographic_loss(weight, (3, 4))
     (first,) = torch.autograd.grad(loss, weight, retain_graph=True)
     (second,) = torch.autograd.grad(3 * loss, weight)
     torch.testing.assert_close(second, 3 * first, rtol=1e-14, atol=0)
 
 
 def test_no_gradient_is_made_where_none_is_asked_for() -> None:
-    assert not topographic(random(12, 4).detach(), (3, 4)).requires_grad
+    assert not topographic_loss(random(12, 4).detach(), (3, 4)).requires_grad
     with torch.no_grad():
-        assert not topographic(random(12, 4), (3, 4)).requires_grad
+        assert not topographic_loss(random(12, 4), (3, 4)).requires_grad
 
 
 # The norm penalty
@@ -286,13 +290,22 @@ def test_the_norm_penalty_at_its_singular_points_has_the_gradient_zero() -> None
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: topographic(torch.ones(255, 4), (16, 16)), r"weight: expected shape \(..., 256, inputs\).*\(255, 4\)"),
-        (lambda: topographic(torch.ones(256), (16, 16)), r"found \(256,\)"),
-        (lambda: topographic(torch.ones(1, 4), (1, 1)), "grid: expected at least two units"),
-        (lambda: topographic(torch.ones(4, 4), (2, 0)), "grid: expected .* two positive integers"),
-        (lambda: topographic(torch.ones(4, 4), (2, 2), form="sum"), "form: expected 'edge_mean' or 'eq1_sum'.*'sum'"),
-        (lambda: topographic(torch.ones(4, 4), (2, 2), metric="l1"), "metric: expected 'euclidean' or 'cosine'.*'l1'"),
-        (lambda: topographic(torch.ones(4, 4).long(), (2, 2)), "floating-point numbers, found torch.int64"),
+        (
+            lambda: topographic_loss(torch.ones(255, 4), (16, 16)),
+            r"weight: expected shape \(..., 256, inputs\).*\(255, 4\)",
+        ),
+        (lambda: topographic_loss(torch.ones(256), (16, 16)), r"found \(256,\)"),
+        (lambda: topographic_loss(torch.ones(1, 4), (1, 1)), "grid: expected at least two units"),
+        (lambda: topographic_loss(torch.ones(4, 4), (2, 0)), "grid: expected .* two positive integers"),
+        (
+            lambda: topographic_loss(torch.ones(4, 4), (2, 2), form="sum"),
+            "form: expected 'edge_mean' or 'eq1_sum'.*'sum'",
+        ),
+        (
+            lambda: topographic_loss(torch.ones(4, 4), (2, 2), metric="l1"),
+            "metric: expected 'euclidean' or 'cosine'.*'l1'",
+        ),
+        (lambda: topographic_loss(torch.ones(4, 4).long(), (2, 2)), "floating-point numbers, found torch.int64"),
         (lambda: norm_penalty(torch.ones(4)), r"weight: expected .*\(..., units, inputs\)"),
         (lambda: norm_penalty(torch.ones(4, 4), floor=0), "floor: expected a positive length, found 0"),
         (lambda: sheet_grid(257), "embedding size: expected a product of two numbers.*found 257"),

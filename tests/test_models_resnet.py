@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from toporep.errors import TopoRepError
-from toporep.losses.topographic import INITIAL_ROW_NORM, topographic
+from toporep.losses.topographic import INITIAL_ROW_NORM, topographic_loss
 from toporep.models.resnet import TopographicResNet18
 from toporep.train.gradient_matching import matched_parameters
 
@@ -231,7 +231,7 @@ def test_the_sheet_starts_at_the_published_row_norm_and_distance() -> None:
     weight = small(width=64, grid=(16, 16)).encoder.embedding.weight.detach()
     assert weight.shape == (256, 512)
     assert weight.norm(dim=1).mean().item() == pytest.approx(INITIAL_ROW_NORM, rel=0.01)
-    assert topographic(weight, (16, 16)).item() == pytest.approx(math.sqrt(2 / 3), rel=0.01)
+    assert topographic_loss(weight, (16, 16)).item() == pytest.approx(math.sqrt(2 / 3), rel=0.01)
 
 
 # Use

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from toporep.config import Config, canonical_json, load_config, merge, read_yaml, sha256_json
 from toporep.errors import TopoRepError
-from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settings, run_table
+from toporep.runs import Paths, Run, group_runs, run_settings, run_table
+from toporep.settings import evaluation_settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "config"
 
@@ -139,13 +140,13 @@ def test_settings_hold_what_the_run_needs():
 def test_mismatched_normalisation_stretches_the_test_images():
     stretched = config(datasets={"cifar10": {"eval_norm": "mismatched"}})
     training = run_settings(stretched, Run("truong2025", "cifar10", "control", 0, 0))["training"]
-    evaluation = evaluation_settings(stretched, "truong2025", "cifar10")
+    evaluation = evaluation_settings(stretched.papers["truong2025"], "cifar10")
     ratios = [a / b for a, b in zip(training["std"], evaluation["std"], strict=True)]
     assert ratios == pytest.approx([1.221, 1.221, 1.302], rel=1e-3)
 
 
 def test_noisy_images_are_shown_under_each_normalisation_that_a_data_set_has():
-    settings = {role: evaluation_settings(config(), "truong2025", role, "image_noise") for role in ("mnist", "cifar10")}
+    settings = {role: evaluation_settings(config().papers["truong2025"], role, "image_noise") for role in ("mnist", "cifar10")}
     assert {role: list(of["normalizations"]) for role, of in settings.items()} == {
         "mnist": ["matched"],
         "cifar10": ["matched", "mismatched"],
@@ -159,13 +160,13 @@ def test_noisy_images_are_shown_under_each_normalisation_that_a_data_set_has():
 )
 def test_the_smaller_cap_counts_for_noisy_images_alone(images, noisy, expected):
     capped = config(datasets={"mnist": {"test_images": images}}, evaluations={"image_noise": {"max_images": noisy}})
-    assert evaluation_settings(capped, "truong2025", "mnist", "image_noise")["test_images"] == expected
-    assert evaluation_settings(capped, "truong2025", "mnist")["test_images"] == images
+    assert evaluation_settings(capped.papers["truong2025"], "mnist", "image_noise")["test_images"] == expected
+    assert evaluation_settings(capped.papers["truong2025"], "mnist")["test_images"] == images
 
 
 def test_tuning_stimuli_are_normalised_as_the_training_images():
     stretched = config(datasets={"cifar10": {"eval_norm": "mismatched"}})
-    settings = evaluation_settings(stretched, "truong2025", "cifar10", "tuning")
+    settings = evaluation_settings(stretched.papers["truong2025"], "cifar10", "tuning")
     training = run_settings(stretched, Run("truong2025", "cifar10", "control", 0, 0))["training"]
     assert (settings["mean"], settings["std"]) == (training["mean"], training["std"])
     assert settings["wedges"] == 36 and len(settings["ring_radii"]) == 13

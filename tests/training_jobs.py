@@ -244,16 +244,16 @@ def kill_inside_state(count: int) -> None:
 
 def kill_before_outputs() -> None:
     """Die after the last state, before the first output."""
-    from toporep.cli import train
+    from toporep.train import job
 
-    train._write = lambda *_: kill_self()
+    job._write = lambda *_: kill_self()
 
 
 def kill_between_outputs() -> None:
     """Die after the weights, before the history."""
-    from toporep.cli import train
+    from toporep.train import job
 
-    train.write_text = lambda *_: kill_self()
+    job.write_text = lambda *_: kill_self()
 
 
 def poison(strength: float, epoch: int, step: int) -> None:

@@ -25,7 +25,10 @@ from toporep.errors import TopoRepError
 
 MAIN = "main configuration"
 
-_CHANNELS = {"MnistCNN": 1, "CifarCNN": 3, "mnist": 1, "digits": 1, "cifar10": 3, "objects": 3}
+_CHANNELS = {
+    **{"MnistCNN": 1, "CifarCNN": 3, "TopographicResNet18": 3},
+    **{"mnist": 1, "digits": 1, "cifar10": 3, "objects": 3},
+}
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
 _RESERVED_SCALES = {
     *("activations", "claims", "data", "figures", "logs", "metrics", "published", "runs", "state", "tables"),
@@ -221,9 +224,10 @@ def _cross_problems(paper: dict[str, Any]) -> Iterator[Problem]:
         yield from _dataset_problems(name, dataset)
     for name, condition in paper["conditions"].items():
         yield from _condition_problems(name, condition, paper["datasets"])
+    for name, objective in paper.get("objectives", {}).items():
+        yield from _objective_problems(name, objective)
     for name, analysis in paper["analyses"].items():
-        path = ("analyses", name, "conditions")
-        yield from _unknown_names(path, analysis["conditions"], "condition", paper["conditions"])
+        yield from _analysis_problems(name, analysis, paper)
     for name, figure in paper["figures"].items():
         yield from _figure_problems(name, figure, paper)
 
@@ -235,10 +239,10 @@ def _dataset_problems(name: str, dataset: dict[str, Any]) -> Iterator[Problem]:
         text = f"{dataset['source']!r} has images of {_CHANNELS[dataset['source']]} channel(s)"
         yield Problem((*here, "source"), f"{text}, but model {dataset['model']} takes {channels}")
     for key in ("mean", "std", "eval_std_mismatched"):
-        found = dataset[key]
+        found = dataset.get(key)
         if found is not None and len(found) != channels:
             yield Problem((*here, key), f"expected {channels} number(s), one a channel, found {len(found)}")
-    if dataset["eval_norm"] == "mismatched" and dataset["eval_std_mismatched"] is None:
+    if dataset.get("eval_norm") == "mismatched" and dataset["eval_std_mismatched"] is None:
         yield Problem((*here, "eval_norm"), "'mismatched' needs eval_std_mismatched, which is null")
 
 
@@ -247,12 +251,41 @@ def _condition_problems(name: str, condition: dict[str, Any], datasets: dict[str
     yield from _unknown_names((*here, "datasets"), condition["datasets"], "dataset", datasets)
     for i, strength in enumerate(condition["strengths"]):
         path = (*here, "strengths", i)
-        if condition["spatial_loss"] == "none" and strength != 0:
+        spatial_loss = condition.get("spatial_loss")
+        if spatial_loss == "none" and strength != 0:
             yield Problem(path, f"{strength:g} has no meaning without a spatial loss; write [0]")
-        if condition["spatial_loss"] != "none" and strength == 0:
+        if spatial_loss not in ("none", None) and strength == 0:
             yield Problem(path, "0 switches the spatial loss off; leave it to a condition with spatial_loss: none")
         if float(f"{strength:g}") != strength:
             yield Problem(path, f"{strength!r} has more than the six digits that the name of a run keeps")
+
+
+def _objective_problems(name: str, objective: dict[str, Any]) -> Iterator[Problem]:
+    here = ("objectives", name)
+    classifies = name == "cross_entropy"
+    for key, value in (("stop_on", "validation_accuracy"), ("checkpoint", "best_accuracy")):
+        if objective[key] == value and not classifies:
+            yield Problem((*here, key), f"{value!r} needs a classifier, which only cross_entropy trains")
+    if not classifies and objective["readout_patience"] is None:
+        yield Problem((*here, "readout_patience"), "expected a number of epochs: this objective has a readout")
+    views = 2 if name in ("simclr", "supcon") else 1
+    if objective["views"] != views:
+        yield Problem((*here, "views"), f"{name} compares {views} view(s) of an image, found {objective['views']}")
+    options = {"margin": ["margins"], "simclr": ["temperature"], "supcon": ["temperature"]}.get(name, [])
+    if sorted(objective["options"]) != options:
+        yield Problem((*here, "options"), f"expected {_listed(options)}, found {_listed(objective['options'])}")
+
+
+def _analysis_problems(name: str, analysis: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
+    here = ("analyses", name)
+    unknown = list(_unknown_names((*here, "conditions"), analysis["conditions"], "condition", paper["conditions"]))
+    yield from unknown
+    if unknown:
+        return
+    strengths = {s for condition in analysis["conditions"] for s in paper["conditions"][condition]["strengths"]}
+    for strength in analysis.get("strengths", []):
+        if strength not in strengths:
+            yield Problem((*here, "strengths"), f"{strength:g} is not a strength of any of its conditions")
 
 
 def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
@@ -277,7 +310,7 @@ def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -
     for condition in figure["conditions"]:
         if role not in paper["conditions"][condition]["datasets"]:
             yield Problem((*here, "conditions"), f"condition {condition!r} has no runs on dataset {role!r}")
-        has_loss = paper["conditions"][condition]["spatial_loss"] != "none"
+        has_loss = paper["conditions"][condition].get("spatial_loss") != "none"
         for strength in figure["strengths"] if has_loss else []:
             if strength not in paper["conditions"][condition]["strengths"]:
                 yield Problem((*here, "strengths"), f"{strength:g} is not a strength of condition {condition!r}")

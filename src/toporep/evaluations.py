@@ -1,12 +1,25 @@
-"""Which evaluation of trained runs each analysis reads; nothing else is imported with it."""
+"""Which evaluations trained networks have, and which one each analysis reads; nothing else is imported with it."""
 
 from __future__ import annotations
 
-# Each is a command `toporep.cli.<name>`, a schema and a folder of the results.
-EVALUATIONS = ("activations", "tuning", "image_noise")
+from toporep.settings import RESNETS
+
+# Each is a schema and a folder of the results, made by a command `toporep.cli.<command>`.
+_OF_CNN = {"activations": "activations", "tuning": "tuning", "image_noise": "image_noise"}
+_OF_RESNET = {"activations": "embeddings", "noise_logits": "noise_logits"}
 
 # Every other analysis reads activation dumps.
-_READS = {"harmonics": "tuning", "eccentricity": "tuning", "image_noise_robustness": "image_noise"}
+_READS = {
+    "harmonics": "tuning",
+    "eccentricity": "tuning",
+    "image_noise_robustness": "image_noise",
+    "ensembles": "noise_logits",
+}
+
+
+def evaluations_of(model: str) -> dict[str, str]:
+    """Evaluation → the command that makes it, for networks of a model."""
+    return dict(_OF_RESNET if model in RESNETS else _OF_CNN)
 
 
 def evaluation_of(analysis: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from toporep.config import Config, did_you_mean
 from toporep.errors import TopoRepError
+from toporep.settings import training_settings
 
 
 @dataclass(frozen=True, order=True)
@@ -69,13 +69,16 @@ def run_table(
     *,
     conditions: Iterable[str] | None = None,
     datasets: Iterable[str] | None = None,
+    strengths: Iterable[float] | None = None,
+    seeds: Iterable[int] | None = None,
 ) -> list[Run]:
-    """All runs of a paper, or those of some conditions and datasets.
+    """All runs of a paper, or some of them.
 
     Args:
         paper_config: One of `Config.papers`.
         conditions: Names of conditions; all if None.
         datasets: Roles of datasets; all if None.
+        strengths, seeds: Those to keep, where a condition has them; all if None.
 
     Returns:
         Runs in the order dataset, seed, condition, strength, each as in the configuration, whatever the order of
@@ -90,10 +93,13 @@ def run_table(
         Run(paper_config["paper"], dataset, condition, strength, seed)
         for dataset, dataset_config in paper_config["datasets"].items()
         if dataset in datasets
-        for seed in dataset_config["seeds"] or paper_config["seeds"]
+        for seed in _all_seeds(paper_config, dataset)
+        if seeds is None or seed in seeds
         for condition, condition_config in paper_config["conditions"].items()
         if condition in conditions and dataset in condition_config["datasets"]
+        if seed in _seeds(paper_config, dataset, condition)
         for strength in condition_config["strengths"]
+        if strengths is None or strength in strengths
     ]
 
 
@@ -111,45 +117,14 @@ def run_settings(config: Config, run: Run) -> dict[str, Any]:
     selected = run_table(paper, conditions=[run.condition], datasets=[run.dataset])
     if run not in selected:
         raise TopoRepError(f"run {run.id}: not in the table of runs; see conditions, strengths and seeds in the config")
-    dataset, condition = paper["datasets"][run.dataset], paper["conditions"][run.condition]
-    settings = {
+    return {
         "paper": run.paper,
         "dataset": run.dataset,
         "scale": config.scale,
-        "source": dataset["source"],
-        "grid": paper["grid"],
-        "model": {"name": dataset["model"], "dropout": dataset["dropout"]},
-        "training": _training(dataset),
-        "condition": {
-            "name": run.condition,
-            "spatial_loss": condition["spatial_loss"],
-            "options": condition["options"],
-        },
+        **training_settings(paper, run.dataset, run.condition),
         "strength": run.strength,
         "seed": run.seed,
     }
-    return copy.deepcopy(settings)
-
-
-def evaluation_settings(config: Config, paper: str, dataset: str, evaluation: str = "activations") -> dict[str, Any]:
-    """How trained runs of a dataset are evaluated: images, constants of the normalisation, own settings.
-
-    `eval_norm: mismatched` takes the published code's other spread for the test images (D4).
-    """
-    settings = config.papers[paper]["datasets"][dataset]
-    own = copy.deepcopy(config.papers[paper]["evaluations"].get(evaluation, {}))
-    normalizations = {"matched": {"mean": settings["mean"], "std": settings["std"]}}
-    if settings["eval_std_mismatched"]:
-        normalizations["mismatched"] = {"mean": settings["mean"], "std": settings["eval_std_mismatched"]}
-    if evaluation == "tuning":
-        return {**own, **normalizations["matched"]}
-    caps = [cap for cap in (settings["test_images"], own.pop("max_images", None)) if cap is not None]
-    common = {"test_images": min(caps, default=None)}
-    if evaluation == "image_noise":
-        # A data set for which the published code has one set of constants is evaluated with that one.
-        wanted = [name for name in own.pop("normalizations") if name in normalizations]
-        return {**own, **common, "normalizations": {name: normalizations[name] for name in wanted}}
-    return {**own, **common, **normalizations[settings["eval_norm"]]}
 
 
 def group_runs(runs: Iterable[Run], size: int) -> list[list[Run]]:
@@ -237,6 +212,16 @@ class Paths:
         return f"{self.root}/logs/{stage}/{name}.log"
 
 
+def _all_seeds(paper: Mapping[str, Any], dataset: str) -> list[int]:
+    """Seeds of any condition, each once."""
+    return list(dict.fromkeys(seed for condition in paper["conditions"] for seed in _seeds(paper, dataset, condition)))
+
+
+def _seeds(paper: Mapping[str, Any], dataset: str, condition: str) -> list[int]:
+    """A condition's own seeds, or else the dataset's, or else the paper's."""
+    return paper["conditions"][condition].get("seeds") or paper["datasets"][dataset]["seeds"] or paper["seeds"]
+
+
 def _selected(names: Iterable[str] | None, known: Mapping[str, Any], kind: str, paper: str) -> set[str]:
     if names is None:
         return set(known)
@@ -245,19 +230,3 @@ def _selected(names: Iterable[str] | None, known: Mapping[str, Any], kind: str, 
         if name not in known:
             raise TopoRepError(f"{paper}: unknown {kind} {name!r}{did_you_mean(name, known)}")
     return set(names)
-
-
-def _training(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    copied = (
-        "epochs",
-        "batch_size",
-        "learning_rate",
-        "betas",
-        "eps",
-        "train_fraction",
-        "train_images",
-        "validation_images",
-        "mean",
-        "std",
-    )
-    return {key: dataset[key] for key in copied}

@@ -19,8 +19,9 @@ from toporep.catalog import is_table, load_catalog, resolve
 from toporep.claims.entries import Claims, claims_path, load_claims
 from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
-from toporep.evaluations import evaluation_of
-from toporep.runs import Paths, Run, evaluation_settings, group_runs, run_settings, run_table
+from toporep.evaluations import evaluation_of, evaluations_of
+from toporep.runs import Paths, Run, group_runs, run_settings, run_table
+from toporep.settings import RESNETS, evaluation_settings
 from toporep.train.spec import pack
 
 _EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
@@ -56,7 +57,7 @@ class Workflow:
 
     run_pattern = "{paper}/{dataset}/{condition}/{strength}/seed{seed}"
     train_command = (
-        "python -m toporep.cli.train --spec {params.spec:q} --images {input:q} --root {params.root:q}"
+        "python -m toporep.cli.{params.command} --spec {params.spec:q} --images {input:q} --root {params.root:q}"
         " --code-hash {params.code} --threads {threads} --log {log:q}"
     )
 
@@ -83,8 +84,18 @@ class Workflow:
         return [run for paper in self.config.papers.values() for run in run_table(paper)]
 
     def training_jobs(self) -> list[Job]:
-        """The runs in groups of `stack_size`."""
-        return _jobs(self.runs, self.stack_size)
+        """The runs in groups of `stack_size`; networks that no stack can hold in jobs of their own."""
+        alone = [run for run in self.runs if self.model_of(run) in RESNETS]
+        together = [run for run in self.runs if self.model_of(run) not in RESNETS]
+        return _jobs(together, self.stack_size) + _jobs(alone, 1)
+
+    def train_command_of(self, run: Run) -> str:
+        """The command of `toporep.cli` that trains a run."""
+        return "train_embedding" if self.model_of(run) in RESNETS else "train"
+
+    def model_of(self, run: Run) -> str:
+        """Name of the network that a run trains."""
+        return self.config.papers[run.paper]["datasets"][run.dataset]["model"]
 
     def evaluation_jobs(self) -> list[Job]:
         """The runs in groups of `dump_size`."""
@@ -100,7 +111,11 @@ class Workflow:
 
     def evaluation_spec(self, paper: str, dataset: str, evaluation: str) -> str:
         """How trained runs of a data set are evaluated, as JSON."""
-        return canonical_json(evaluation_settings(self.config, paper, dataset, evaluation))
+        return canonical_json(evaluation_settings(self.config.papers[paper], dataset, evaluation))
+
+    def evaluations_of(self, job: Job) -> dict[str, str]:
+        """Evaluation → command of `toporep.cli` that makes it, for the runs of a job."""
+        return evaluations_of(self.model_of(job.runs[0]))
 
     # Data
 
@@ -109,10 +124,9 @@ class Workflow:
         """Folder of the raw files: `data_dir` in the configuration, else $TOPOREP_DATA, else `data`."""
         return self.config.main["data_dir"] or os.environ.get("TOPOREP_DATA") or "data"
 
-    def images_of(self, dataset: str) -> str:
+    def images_of(self, paper: str, dataset: str) -> str:
         """Prepared images of a data set's source."""
-        sources = {paper["datasets"][dataset]["source"] for paper in self._with_dataset(dataset)}
-        return self.paths.prepared(sources.pop())
+        return self.paths.prepared(self.config.papers[paper]["datasets"][dataset]["source"])
 
     def source_settings(self, source: str) -> str:
         """What the registry says of a source's content, as JSON; not where it is to be had."""
@@ -128,11 +142,12 @@ class Workflow:
 
     def dumps_of(self, paper: str, dataset: str, analysis: str) -> list[str]:
         """Evaluations of runs that an analysis of a data set reads."""
-        conditions = self._analysis(paper, analysis)["conditions"]
+        entry = self._analysis(paper, analysis)
+        chosen = {key: entry.get(key) for key in ("conditions", "strengths", "seeds")}
         evaluation = evaluation_of(self.analysis_module(paper, analysis))
         return [
             self.paths.evaluation(evaluation, run)
-            for run in run_table(self.config.papers[paper], datasets=[dataset], conditions=conditions)
+            for run in run_table(self.config.papers[paper], datasets=[dataset], **chosen)
         ]
 
     def analysis_module(self, paper: str, analysis: str) -> str:
@@ -179,7 +194,7 @@ class Workflow:
         datasets = entry["datasets"] or list(config["datasets"])
         inputs = self._map_inputs(config, figure) if entry["maps"] else {}
         if entry["stimuli"]:
-            inputs |= {dataset: self.images_of(dataset) for dataset in datasets}
+            inputs |= {dataset: self.images_of(paper, dataset) for dataset in datasets}
         if entry["published"]:
             published = self.folder / "config" / "published" / paper / entry["published"]
             inputs["published"] = os.path.relpath(published)
@@ -284,9 +299,10 @@ class Workflow:
         except ModuleNotFoundError as error:
             raise TopoRepError(f"{command}: {error}") from error
 
-    def resource(self, stage: str, name: str) -> int:
-        """Threads, `mem_mb` or `runtime` (minutes) of a stage's jobs."""
-        return self.config.main["resources"][stage][name]
+    def resource(self, stage: str, name: str, paper: str | None = None) -> int:
+        """Threads, `mem_mb` or `runtime` (minutes) of a stage's jobs; a paper may have its own."""
+        resources = self.config.main["resources"][stage]
+        return resources.get("papers", {}).get(paper, {}).get(name, resources[name])
 
     def gpu(self, stage: str) -> dict[str, int]:
         """`{"gpu": n}` if a stage's jobs ask for GPUs, else nothing."""
@@ -344,9 +360,6 @@ class Workflow:
             near = difflib.get_close_matches(analysis, analyses, n=3, cutoff=0.5)
             raise TopoRepError(f"{paper}: unknown analysis {analysis!r}; known: {', '.join(near or analyses)}")
         return analyses[analysis]
-
-    def _with_dataset(self, dataset: str) -> list[Mapping[str, Any]]:
-        return [paper for paper in self.config.papers.values() if dataset in paper["datasets"]]
 
 
 def _jobs(runs: list[Run], size: int) -> list[Job]:

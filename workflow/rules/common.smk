@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from toporep.controller import claim
 from toporep.errors import TopoRepError
-from toporep.evaluations import EVALUATIONS
 from toporep.workflow import Workflow
 
 try:

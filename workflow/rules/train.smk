@@ -1,11 +1,12 @@
 # Prepared images → trained runs. With stack_size 1 each run is a job of rule `train`; with a larger one each job
-# trains up to that many runs of one data set, and has a rule of its own that lists their files.
+# trains up to that many runs of one data set and condition, and has a rule of its own that lists their files; ResNets are
+# never stacked.
 
 if TOPOREP.stack_size == 1:
 
     rule train:
         input:
-            ask(lambda wildcards: TOPOREP.images_of(wildcards.dataset)),
+            ask(lambda wildcards: TOPOREP.images_of(wildcards.paper, wildcards.dataset)),
         output:
             TOPOREP.paths.weights(TOPOREP.run_pattern),
             TOPOREP.paths.history(TOPOREP.run_pattern),
@@ -16,15 +17,16 @@ if TOPOREP.stack_size == 1:
             f"{ROOT}/benchmarks/train/{TOPOREP.run_pattern}.tsv"
         conda:
             "../envs/train.yaml"
-        threads: TOPOREP.resource("train", "threads")
+        threads: lambda wildcards: TOPOREP.resource("train", "threads", wildcards.paper)
         resources:
             **TOPOREP.gpu("train"),
-            mem_mb=TOPOREP.resource("train", "mem_mb"),
-            runtime=TOPOREP.resource("train", "runtime"),
+            mem_mb=lambda wildcards: TOPOREP.resource("train", "mem_mb", wildcards.paper),
+            runtime=lambda wildcards: TOPOREP.resource("train", "runtime", wildcards.paper),
         params:
             root=lambda wildcards: ROOT,
             spec=ask(lambda wildcards: TOPOREP.training_spec([TOPOREP.run_of(wildcards)])),
-            code=TOPOREP.code_hash("train"),
+            command=ask(lambda wildcards: TOPOREP.train_command_of(TOPOREP.run_of(wildcards))),
+            code=ask(lambda wildcards: TOPOREP.code_hash(TOPOREP.train_command_of(TOPOREP.run_of(wildcards)))),
         shell:
             TOPOREP.train_command
 
@@ -35,7 +37,7 @@ else:
             name:
                 f"train_{job.name}"
             input:
-                TOPOREP.images_of(job.runs[0].dataset),
+                TOPOREP.images_of(job.runs[0].paper, job.runs[0].dataset),
             output:
                 [TOPOREP.paths.weights(run) for run in job.runs],
                 [TOPOREP.paths.history(run) for run in job.runs],
@@ -46,14 +48,15 @@ else:
                 f"{ROOT}/benchmarks/train/{job.name}.tsv"
             conda:
                 "../envs/train.yaml"
-            threads: TOPOREP.resource("train", "threads")
+            threads: TOPOREP.resource("train", "threads", job.runs[0].paper)
             resources:
                 **TOPOREP.gpu("train"),
-                mem_mb=TOPOREP.resource("train", "mem_mb"),
-                runtime=TOPOREP.resource("train", "runtime"),
+                mem_mb=TOPOREP.resource("train", "mem_mb", job.runs[0].paper),
+                runtime=TOPOREP.resource("train", "runtime", job.runs[0].paper),
             params:
                 root=lambda wildcards: ROOT,
                 spec=TOPOREP.training_spec(job.runs),
-                code=TOPOREP.code_hash("train"),
+                command=TOPOREP.train_command_of(job.runs[0]),
+                code=code_hash(TOPOREP.train_command_of(job.runs[0])),
             shell:
                 TOPOREP.train_command

@@ -1,165 +1,46 @@
-"""Train runs: `python -m toporep.cli.train`, called by the rules of stage `train`."""
+"""Train CNN runs: `python -m toporep.cli.train`, called by the rules of stage `train`."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import csv
-import io
-import json
-import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
-from toporep.data.images import load_images
-from toporep.device import choose_device, device_name
-from toporep.errors import TopoRepError, run_command
-from toporep.io import write_text
-from toporep.provenance import software_versions
-from toporep.runs import Paths
-from toporep.tensors import save_tensors
-from toporep.train.engine import (
-    HISTORY_COLUMNS,
-    Divergence,
-    Trained,
-    TrainingData,
-    choose_stacked,
-    split,
-    train_runs,
-)
+from toporep.errors import run_command
+from toporep.train.engine import HISTORY_COLUMNS, choose_stacked, split, train_runs
+from toporep.train.job import Engine, run_job
+from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
-from toporep.train.spec import RunSpec, unpack
-from toporep.train.state import StateFolder, exclusive
+from toporep.train.spec import RunSpec
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train the runs of one job and write weights, history and provenance of each."""
-    options = _parse(arguments)
-    torch.set_num_threads(options.threads)
-    device = choose_device(options.device)
-    paths = Paths(options.root)
-    images = load_images(options.images)
-    specs = [RunSpec(run, settings, images.data_sha256, options.code_hash) for run, settings in unpack(options.spec)]
-    stacked = choose_stacked(options.mode, device=device, runs=len(specs))
-    data = TrainingData(images.images_train, images.label_train)
-    with exclusive([paths.state_dir(spec.run.id) for spec in specs]):
-        todo = [spec for spec in specs if not _is_complete(spec, paths)]
-        progress = Progress(_title(specs), runs=len(todo), log=options.log)
-        with contextlib.closing(progress):
-            progress.note(_announcement(todo, specs, device, stacked))
-            failures = _train(todo, data, paths, device=device, stacked=stacked, progress=progress)
-            for failure in failures:
-                progress.note(str(failure))
-        if failures:
-            raise TopoRepError(_failure_text(failures, specs, paths))
-        for spec in specs:
-            StateFolder(paths.state_dir(spec.run.id), spec.identity).clear()
-    return 0
-
-
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m toporep.cli.train", description=__doc__)
-    parser.add_argument("--spec", required=True, help="runs and settings as JSON (toporep.train.spec.pack), or @file")
-    parser.add_argument("--images", required=True, help="prepared images, netCDF")
-    parser.add_argument("--root", required=True, help="folder of the results, e.g. results/demo")
-    parser.add_argument("--code-hash", required=True, help="hash of the training code")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
-    parser.add_argument("--device", default=os.environ.get("TOPOREP_DEVICE", "auto"), help="auto, cpu or cuda")
-    parser.add_argument(
-        "--mode", default="auto", choices=["auto", "solo", "stacked"], help="train runs apart or at once"
+    """Train the runs of one job."""
+    engine = Engine(
+        history_columns=HISTORY_COLUMNS,
+        choose_stacked=lambda mode, device, runs: choose_stacked(mode, device=device, runs=runs),
+        train=_train,
+        count_images=lambda spec, data: len(split(spec.run.seed, len(data.labels), spec.settings["training"])[0]),
+        describe=_describe,
     )
-    parser.add_argument("--log", help="file that gets the progress lines")
-    options = parser.parse_args(arguments)
-    if options.spec.startswith("@"):
-        options.spec = Path(options.spec[1:]).read_text(encoding="utf-8")
-    return options
+    return run_job(engine, program="python -m toporep.cli.train", doc=__doc__, arguments=arguments)
 
 
 def _train(
-    specs: list[RunSpec], data: TrainingData, paths: Paths, *, device: torch.device, stacked: bool, progress: Progress
-) -> list[Divergence]:
-    failures = []
-    results = train_runs(
-        specs,
-        data,
-        state_folder=lambda spec: Path(paths.state_dir(spec.run.id)),
-        device=device,
-        stacked=stacked,
-        progress=progress,
-    )
-    for result in results:
-        if isinstance(result, Divergence):
-            failures.append(result)
-        else:
-            _write(result, paths, device, data)
-            last = result.history[-1]
-            progress.note(
-                f"{result.spec.run.id}: done, validation accuracy {last['validation_accuracy']:.3f}, "
-                f"spatial loss {last['spatial_loss']:.3f}"
-            )
-    return failures
+    specs: list[RunSpec],
+    data: TrainingData,
+    state_folder: Callable[[RunSpec], Path],
+    device: torch.device,
+    stacked: bool,
+    progress: Progress,
+) -> Iterator[Trained | Divergence]:
+    return train_runs(specs, data, state_folder=state_folder, device=device, stacked=stacked, progress=progress)
 
 
-def _write(result: Trained, paths: Paths, device: torch.device, data: TrainingData) -> None:
-    """Write a run's files; provenance comes last, so that its presence means that all are there."""
-    spec = result.spec
-    save_tensors(paths.weights(spec.run.id), result.tensors, {"run": spec.run.id, "identity": spec.identity})
-    text = io.StringIO()
-    writer = csv.DictWriter(text, HISTORY_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(result.history)
-    write_text(paths.history(spec.run.id), text.getvalue())
-    provenance = {
-        "run": spec.run.id,
-        "seed": spec.run.seed,
-        "settings": spec.settings,
-        "train_images": len(split(spec.run.seed, len(data.labels), spec.settings["training"])[0]),
-        "config_sha256": spec.config_sha256,
-        "data_sha256": spec.data_sha256,
-        "code_hash": spec.code_hash,
-        "identity": spec.identity,
-        "software": json.loads(software_versions()),
-        "device": device_name(device),
-        "threads": torch.get_num_threads(),
-        "mode": "stacked" if result.stacked else "solo",
-        "stack_size": result.stack_size,
-        "deterministic": device.type == "cpu",
-    }
-    write_text(paths.provenance(spec.run.id), json.dumps(provenance, indent=1, sort_keys=True) + "\n")
-
-
-def _is_complete(spec: RunSpec, paths: Paths) -> bool:
-    """Whether another process has finished this very run while this one waited for it."""
-    try:
-        provenance = json.loads(Path(paths.provenance(spec.run.id)).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return False
-    files = (paths.weights(spec.run.id), paths.history(spec.run.id))
-    return provenance.get("identity") == spec.identity and all(map(os.path.exists, files))
-
-
-def _title(specs: list[RunSpec]) -> str:
-    return f"{specs[0].run.paper}/{specs[0].run.dataset}"
-
-
-def _announcement(todo: list[RunSpec], specs: list[RunSpec], device: torch.device, stacked: bool) -> str:
-    how = "as one stack" if stacked else "one after the other"
-    done = len(specs) - len(todo)
-    return (
-        f"{len(todo)} run{'s' * (len(todo) != 1)} {how} on {device_name(device)}"
-        f"{f'; {done} already done' if done else ''}{': ' if todo else ''}{', '.join(spec.run.id for spec in todo)}"
-    )
-
-
-def _failure_text(failures: list[Divergence], specs: list[RunSpec], paths: Paths) -> str:
-    kept = ", ".join(paths.state_dir(failure.spec.run.id) for failure in failures)
-    return (
-        f"{len(failures)} of {len(specs)} runs stopped:\n"
-        + "\n".join(f"  {failure}" for failure in failures)
-        + f"\nThe state after their last whole epoch is kept in {kept}. Lower the strength or the learning rate; "
-        "the other runs of this job are not trained again."
-    )
+def _describe(result: Trained) -> str:
+    last = result.history[-1]
+    return f"validation accuracy {last['validation_accuracy']:.3f}, spatial loss {last['spatial_loss']:.3f}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,12 @@
-"""Losses that make a sheet of units topographic."""
+"""Losses that make a sheet of units topographic, and the task losses that go with them."""
 
-from toporep.losses.spatial import activation_similarity, global_similarity, weight_similarity
+from toporep.exports import exports
 
-__all__ = ["activation_similarity", "global_similarity", "weight_similarity"]
+__all__, __getattr__ = exports(
+    __name__,
+    {
+        "spatial": ["activation_similarity", "global_similarity", "weight_similarity"],
+        "topographic": ["norm_penalty", "sheet_grid", "topographic_loss"],
+        "contrastive": ["hierarchical_margin", "simclr", "supcon"],
+    },
+)

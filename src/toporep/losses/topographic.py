@@ -26,7 +26,9 @@ FORMS = ("edge_mean", "eq1_sum")
 METRICS = ("euclidean", "cosine")
 
 
-def topographic(weight: Tensor, grid: tuple[int, int], *, form: str = "edge_mean", metric: str = "euclidean") -> Tensor:
+def topographic_loss(
+    weight: Tensor, grid: tuple[int, int], *, form: str = "edge_mean", metric: str = "euclidean"
+) -> Tensor:
     """Distance between the afferent weights of neighboring units.
 
     Args:

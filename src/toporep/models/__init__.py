@@ -1,5 +1,11 @@
 """Networks with a topographic sheet."""
 
-from toporep.models.cnn import MODELS, CifarCNN, MnistCNN, SheetCNN
+from toporep.exports import exports
 
-__all__ = ["MODELS", "CifarCNN", "MnistCNN", "SheetCNN"]
+__all__, __getattr__ = exports(
+    __name__,
+    {
+        "cnn": ["MODELS", "CifarCNN", "MnistCNN", "SheetCNN"],
+        "resnet": ["TopographicResNet18"],
+    },
+)

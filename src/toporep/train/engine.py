@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,10 @@ from torch import Tensor
 from toporep import rng
 from toporep.device import set_precision
 from toporep.errors import TopoRepError
-from toporep.models import MODELS
+from toporep.models.cnn import MODELS
 from toporep.models.inputs import Normalization
 from toporep.train.objective import Objective, Terms
+from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
 from toporep.train.spec import RunSpec
 from toporep.train.state import State, StateFolder
@@ -42,43 +42,6 @@ HISTORY_COLUMNS = (
     "activation_similarity",
     "afferent_norm",
 )
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """The labelled images that runs are trained on: uint8 (image, row, col, channel) and int64 (image,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-
-@dataclass
-class Trained:
-    """A finished run: its weights and statistics by name, its history, and how it was trained."""
-
-    spec: RunSpec
-    tensors: dict[str, Tensor]
-    history: list[dict]
-    stacked: bool
-    stack_size: int
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """A run whose loss or weights became NaN or infinite, at a step of an epoch (both counted from 1)."""
-
-    spec: RunSpec
-    epoch: int
-    step: int
-    value: float
-    quantity: str = "loss"
-
-    def __str__(self) -> str:
-        run = self.spec.run
-        return (
-            f"{run.id}: the {self.quantity} became {self.value} at epoch {self.epoch}, step {self.step} "
-            f"(condition {run.condition}, strength {run.strength:g}, seed {run.seed})"
-        )
 
 
 class _Diverged(Exception):

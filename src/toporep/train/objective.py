@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toporep.errors import TopoRepError
-from toporep.losses import activation_similarity, global_similarity, weight_similarity
+from toporep.losses.spatial import activation_similarity, global_similarity, weight_similarity
 from toporep.train.spec import RunSpec
 
 

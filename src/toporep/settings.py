@@ -1,0 +1,97 @@
+"""What decides the result of a run or of an evaluation, taken from the configuration of its paper."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+# Trained alone, by a command of its own; every other network is a CNN that may be stacked.
+RESNETS = frozenset({"TopographicResNet18"})
+
+_OPTIMIZER = ("batch_size", "learning_rate", "betas", "eps")
+_CNN_TRAINING = (*_OPTIMIZER, "epochs", "train_fraction", "train_images", "validation_images", "mean", "std")
+_RESNET_TRAINING = (
+    *_OPTIMIZER,
+    "drop_last",
+    "patience",
+    "validation_per_class",
+    "validation_selection",
+    "validation_views",
+    "train_images",
+    "mean",
+    "std",
+    "animate",
+    "precision",
+    "compile",
+)
+_OBJECTIVE = ("epochs", "views", "augmentation", "validation_augmentation", "options", "stop_on", "checkpoint")
+
+
+def training_settings(paper: Mapping[str, Any], dataset: str, condition: str) -> dict[str, Any]:
+    """Settings of the runs of a condition, but for paper, scale, strength and seed.
+
+    Args:
+        paper: one of `Config.papers`.
+        dataset, condition: names in it.
+    """
+    data, chosen = paper["datasets"][dataset], paper["conditions"][condition]
+    make = _resnet if data["model"] in RESNETS else _cnn
+    settings = {"source": data["source"], "grid": paper["grid"], **make(paper, data, chosen)}
+    settings["condition"] = {"name": condition, **settings["condition"]}
+    return copy.deepcopy(settings)
+
+
+def evaluation_settings(paper: Mapping[str, Any], dataset: str, evaluation: str = "activations") -> dict[str, Any]:
+    """How trained runs of a dataset are evaluated: images, constants of the normalisation, own settings.
+
+    Args:
+        paper: one of `Config.papers`.
+        dataset: name in it.
+        evaluation: "activations" or one of the paper's own.
+    """
+    data = paper["datasets"][dataset]
+    own = copy.deepcopy(paper["evaluations"].get(evaluation, {}))
+    normalizations = {"matched": {"mean": data["mean"], "std": data["std"]}}
+    if data.get("eval_std_mismatched"):
+        normalizations["mismatched"] = {"mean": data["mean"], "std": data["eval_std_mismatched"]}
+    if evaluation == "tuning":
+        return {**own, **normalizations["matched"]}
+    caps = [cap for cap in (data["test_images"], own.pop("max_images", None)) if cap is not None]
+    common = {"test_images": min(caps, default=None)}
+    if evaluation == "image_noise":
+        # A data set for which the published code has one set of constants is evaluated with that one.
+        wanted = [name for name in own.pop("normalizations") if name in normalizations]
+        return {**own, **common, "normalizations": {name: normalizations[name] for name in wanted}}
+    # `eval_norm: mismatched` takes the published code's other spread for the test images (D4).
+    return {**own, **common, **normalizations[data.get("eval_norm", "matched")]}
+
+
+def _cnn(paper: Mapping[str, Any], data: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "model": {"name": data["model"], "dropout": data["dropout"]},
+        "training": {key: data[key] for key in _CNN_TRAINING},
+        "condition": {"spatial_loss": condition["spatial_loss"], "options": condition["options"]},
+    }
+
+
+def _resnet(paper: Mapping[str, Any], data: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
+    objective = paper["objectives"][condition["objective"]]
+    classifies = condition["objective"] == "cross_entropy"
+    return {
+        "model": {
+            "name": data["model"],
+            "head": "classifier" if classifies else "projection",
+            "dropout": condition["dropout"],
+            "width": data["width"],
+            "projection": data["projection"],
+        },
+        "training": {
+            "objective": condition["objective"],
+            **{key: objective[key] for key in _OBJECTIVE},
+            **{key: data[key] for key in _RESNET_TRAINING},
+        },
+        "readout": None if classifies else {**paper["readout"], "patience": objective["readout_patience"]},
+        "condition": {"topographic": condition["topographic"]},
+        "matching": paper["matching"],
+    }
