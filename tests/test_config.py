@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import ast
 import copy
-import shutil
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
