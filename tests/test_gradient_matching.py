@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from toporep.errors import TopoRepError
 from toporep.losses.contrastive import hierarchical_margin, simclr, supcon
 from toporep.losses.topographic import norm_penalty, topographic_loss
-from toporep.train.gradient_matching import GradientMatching, matched_backward, matched_parameters, target_strength
+from toporep.train.gradient_matching import (
+    GradientMatching,
+    MatchedStep,
+    matched_backward,
+    matched_parameters,
+    target_strength,
+)
 
 GRID = (4, 4)
 ANIMATE = {label: int(label in (2, 3, 4, 5, 6, 7)) for label in range(10)}
@@ -71,209 +77,113 @@ def inputs(batch: int, view: int) -> Tensor:
     return torch.sin(0.7 * b + 0.4 * j + 0.9 * batch + 0.13 * b * j) + 0.1 * view * torch.cos(j + b)
 
 
-def task_loss(model: TinyModel, objective: str, batch: int) -> Tensor:
+def task_loss(model: TinyModel, batch: int) -> Tensor:
     images = torch.arange(8)
-    if objective == "ce":
+    if model.objective == "ce":
         return F.cross_entropy(model(inputs(batch, 0)), (images + batch) % 10)
-    if objective == "margin":
+    if model.objective == "margin":
         return hierarchical_margin(model(inputs(batch, 0)), 3 * ((images + batch) % 4), ANIMATE)
     features = model(torch.cat([inputs(batch, 0), inputs(batch, 1)]))
-    return simclr(features) if objective == "simclr" else supcon(features, (images + batch) % 3)
+    return simclr(features) if model.objective == "simclr" else supcon(features, (images + batch) % 3)
 
 
-# Published with the fact sheet's vectors: objective, rho; of each epoch the means over its batches of the total loss,
-# the topographic loss, the task loss and lambda; then of the trained network the sum, the sum of squares and the first
-# and last entry of W, the sums of squares of b and P, and the mean length of the rows of W.
-MINI_TRAININGS = [
-    (
-        ("ce", 0.0),
-        [(1.97946716581, 0.514786556835, 1.97946716581, 0.0), (1.91978167113, 0.521530063774, 1.91978167113, 0.0)],
-        (
-            8.39089248018,
-            6.14725194191,
-            0.00406559840818,
-            0.0369436088259,
-            0.075507449572,
-            6.01480406643,
-            0.619308232439,
-        ),
-    ),
-    (
-        ("ce", 0.2),
-        [
-            (2.12291323181, 0.513231689124, 1.97925590792, 0.279904466016),
-            (2.062362861, 0.516056796117, 1.92014132744, 0.275590196989),
-        ],
-        (
-            8.38310264665,
-            6.07901843375,
-            0.00642825090834,
-            0.0370449860674,
-            0.0755185878835,
-            6.0157897627,
-            0.615922422456,
-        ),
-    ),
-    (
-        ("ce", 5.0),
-        [
-            (5.53681281232, 0.506782957114, 1.98751680773, 7.00397687653),
-            (5.41767534304, 0.491308114548, 1.95485140249, 7.04854593862),
-        ],
-        (8.2018700065, 5.58200806464, 0.0118768112873, 0.0373694316984, 0.0755595234953, 6.01290505702, 0.59030915484),
-    ),
-    (
-        ("margin", 0.0),
-        [
-            (0.0850093532857, 0.511386864168, 0.0850093532857, 0.0),
-            (0.0752001479657, 0.510924748743, 0.0752001479657, 0),
-        ],
-        (8.01752061501, 5.98688697918, 0.00996018530161, 0.0362127807895, 0.081436849158, 5.9951394161, 0.611137396349),
-    ),
-    (
-        ("margin", 5.0),
-        [
-            (0.783989066299, 0.506839135232, 0.0825800414343, 1.38388856647),
-            (0.971542383842, 0.491594883354, 0.0747107120263, 1.8260908164),
-        ],
-        (
-            8.11154317274,
-            5.5716343212,
-            0.0118540140927,
-            0.0372140278745,
-            0.0814368491573,
-            5.98476024823,
-            0.589670526666,
-        ),
-    ),
-    (
-        ("supcon", 0.0),
-        [(4.24720223083, 0.513401485839, 4.24720223083, 0.0), (3.42300544405, 0.518078441772, 3.42300544405, 0.0)],
-        (
-            8.16337409917,
-            5.97673923388,
-            -0.00889175948822,
-            0.0360539989352,
-            0.0814368491639,
-            5.98584048401,
-            0.610681772017,
-        ),
-    ),
-    (
-        ("supcon", 0.2),
-        [
-            (7.37837779957, 0.509287236603, 4.25465995955, 6.13311224924),
-            (5.11955013059, 0.501147894175, 3.45350703228, 3.32475472118),
-        ],
-        (
-            8.28948572332,
-            5.68973255748,
-            -0.00753394327466,
-            0.0364146595732,
-            0.0814368490589,
-            5.98748351137,
-            0.595735573436,
-        ),
-    ),
-    (
-        ("simclr", 0.0),
-        [(1.48084333466, 0.5110869298, 1.48084333466, 0.0), (1.04251267843, 0.509118401408, 1.04251267843, 0.0)],
-        (8.12205313016, 5.97336211505, 0.00310207467149, 0.0230872754331, 0.0814368428531, 6.0175878093, 0.6104856753),
-    ),
-    (
-        ("simclr", 0.2),
-        [
-            (45.5187938858, 0.508970626359, 1.46945841019, 86.7854477137),
-            (2.31263118095, 0.498506581009, 1.07312862497, 2.48642160844),
-        ],
-        (
-            8.11918704266,
-            5.75670718836,
-            0.00953995047017,
-            0.0342169957976,
-            0.0814368479157,
-            6.01741986588,
-            0.599350946879,
-        ),
-    ),
-    (
-        ("simclr", 5.0),
-        [
-            (336.761381378, 0.507313442535, 1.58897026519, 663.489268841),
-            (15.7922150963, 0.495636949845, 0.910187362818, 30.0302281154),
-        ],
-        (
-            8.2592341696,
-            5.71249849633,
-            0.00917000935288,
-            0.0344510488334,
-            0.0814368472607,
-            5.99513215394,
-            0.597103745435,
-        ),
-    ),
-]
+def sheet_loss(model: TinyModel, *, form: str = "edge_mean") -> Tensor:
+    return topographic_loss(model.encoder.embedding.weight, GRID, form=form)
 
 
-@pytest.mark.parametrize("names, epochs, final", MINI_TRAININGS)
-def test_mini_trainings_have_the_published_history_and_weights(names, epochs, final) -> None:
-    objective, rho = names
+def matched_step(model: TinyModel, *, rho: float = 1.0, scope: str = "embedding", **changes) -> MatchedStep:
+    """A matched step on the first batch; `changes` replaces arguments of `matched_backward`."""
+    arguments = {
+        "task": task_loss(model, 0),
+        "topographic": sheet_loss(model),
+        "parameters": list(model.parameters()),
+        "matched": matched_parameters(model.encoder, scope),
+        "matching": GradientMatching(rho),
+    }
+    return matched_backward(**(arguments | changes))
+
+
+def numbers(table: str) -> dict[tuple[str, float], list[list[float]]]:
+    """(objective, rho) → the further columns of its rows."""
+    found: dict[tuple[str, float], list[list[float]]] = {}
+    for objective, *row in map(str.split, table.strip().splitlines()):
+        rho, *values = map(float, row)
+        found.setdefault((objective, rho), []).append(values)
+    return found
+
+
+# Published with the fact sheet's vectors. Objective, rho; means over the batches of an epoch, of the total loss, the
+# topographic loss, the task loss and lambda.
+HISTORIES = numbers("""
+ce     0.0 1.97946716581   0.514786556835 1.97946716581   0.0
+ce     0.0 1.91978167113   0.521530063774 1.91978167113   0.0
+ce     0.2 2.12291323181   0.513231689124 1.97925590792   0.279904466016
+ce     0.2 2.062362861     0.516056796117 1.92014132744   0.275590196989
+ce     5.0 5.53681281232   0.506782957114 1.98751680773   7.00397687653
+ce     5.0 5.41767534304   0.491308114548 1.95485140249   7.04854593862
+margin 0.0 0.0850093532857 0.511386864168 0.0850093532857 0.0
+margin 0.0 0.0752001479657 0.510924748743 0.0752001479657 0
+margin 5.0 0.783989066299  0.506839135232 0.0825800414343 1.38388856647
+margin 5.0 0.971542383842  0.491594883354 0.0747107120263 1.8260908164
+supcon 0.0 4.24720223083   0.513401485839 4.24720223083   0.0
+supcon 0.0 3.42300544405   0.518078441772 3.42300544405   0.0
+supcon 0.2 7.37837779957   0.509287236603 4.25465995955   6.13311224924
+supcon 0.2 5.11955013059   0.501147894175 3.45350703228   3.32475472118
+simclr 0.0 1.48084333466   0.5110869298   1.48084333466   0.0
+simclr 0.0 1.04251267843   0.509118401408 1.04251267843   0.0
+simclr 0.2 45.5187938858   0.508970626359 1.46945841019   86.7854477137
+simclr 0.2 2.31263118095   0.498506581009 1.07312862497   2.48642160844
+simclr 5.0 336.761381378   0.507313442535 1.58897026519   663.489268841
+simclr 5.0 15.7922150963   0.495636949845 0.910187362818  30.0302281154
+""")
+# Objective, rho; of the trained network the sum, the sum of squares and the first and last entry of W, the sums of
+# squares of b and P, and the mean length of the rows of W.
+TRAINED = numbers("""
+ce     0.0 8.39089248018 6.14725194191 0.00406559840818  0.0369436088259 0.075507449572  6.01480406643 0.619308232439
+ce     0.2 8.38310264665 6.07901843375 0.00642825090834  0.0370449860674 0.0755185878835 6.0157897627  0.615922422456
+ce     5.0 8.2018700065  5.58200806464 0.0118768112873   0.0373694316984 0.0755595234953 6.01290505702 0.59030915484
+margin 0.0 8.01752061501 5.98688697918 0.00996018530161  0.0362127807895 0.081436849158  5.9951394161  0.611137396349
+margin 5.0 8.11154317274 5.5716343212  0.0118540140927   0.0372140278745 0.0814368491573 5.98476024823 0.589670526666
+supcon 0.0 8.16337409917 5.97673923388 -0.00889175948822 0.0360539989352 0.0814368491639 5.98584048401 0.610681772017
+supcon 0.2 8.28948572332 5.68973255748 -0.00753394327466 0.0364146595732 0.0814368490589 5.98748351137 0.595735573436
+simclr 0.0 8.12205313016 5.97336211505 0.00310207467149  0.0230872754331 0.0814368428531 6.0175878093  0.6104856753
+simclr 0.2 8.11918704266 5.75670718836 0.00953995047017  0.0342169957976 0.0814368479157 6.01741986588 0.599350946879
+simclr 5.0 8.2592341696  5.71249849633 0.00917000935288  0.0344510488334 0.0814368472607 5.99513215394 0.597103745435
+""")
+
+
+@pytest.mark.parametrize("objective, rho", HISTORIES)
+def test_mini_trainings_have_the_published_history_and_weights(objective: str, rho: float) -> None:
     model = TinyModel(objective)
     matching = GradientMatching(rho)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
-    for expected in epochs:
+    for expected in HISTORIES[objective, rho]:
         matching.start_epoch()
         rows = []
         for batch in range(3):
-            task = task_loss(model, objective, batch)
-            topo = topographic_loss(model.encoder.embedding.weight, GRID)
-            step = matched_backward(
-                task,
-                topo,
-                parameters=list(model.parameters()),
-                matched=matched_parameters(model.encoder),
-                matching=matching,
-            )
+            task, topo = task_loss(model, batch), sheet_loss(model)
+            step = matched_step(model, task=task, topographic=topo, matching=matching)
             optimizer.step()
             rows.append([step.total.item(), topo.item(), task.item(), step.strength.item()])
         assert torch.tensor(rows, dtype=torch.float64).mean(0).tolist() == pytest.approx(expected, rel=1e-7, abs=1e-7)
     weight, bias = (part.detach() for part in model.encoder.embedding.parameters())
     found = [weight.sum(), weight.square().sum(), weight[0, 0], weight[-1, -1], bias.square().sum()]
     found += [model.encoder.pre.detach().square().sum(), weight.norm(dim=1).mean()]
-    assert [value.item() for value in found] == pytest.approx(final, rel=1e-7, abs=1e-7)
+    assert [value.item() for value in found] == pytest.approx(TRAINED[objective, rho][0], rel=1e-7, abs=1e-7)
 
 
 # Published numbers of one step
 
 
-def first_step(rho: float, *, scope: str = "embedding", form: str = "edge_mean"):
-    model = TinyModel("ce")
-    task = task_loss(model, "ce", 0)
-    topo = topographic_loss(model.encoder.embedding.weight, GRID, form=form)
-    step = matched_backward(
-        task,
-        topo,
-        parameters=list(model.parameters()),
-        matched=matched_parameters(model.encoder, scope),
-        matching=GradientMatching(rho),
-    )
-    return task, topo, step, model
-
-
 def test_the_first_step_has_the_published_losses_and_gradient_norms() -> None:
-    task, topo, step, model = first_step(1.0)
-    assert task.item() == pytest.approx(1.87740121085, rel=1e-11)
-    assert topo.item() == pytest.approx(0.512005228484, rel=1e-11)
+    model = TinyModel("ce")
+    assert task_loss(model, 0).item() == pytest.approx(1.87740121085, rel=1e-11)
+    assert sheet_loss(model).item() == pytest.approx(0.512005228484, rel=1e-11)
+    step = matched_step(model)
     assert step.task_norm.item() == pytest.approx(0.428826740028, rel=1e-11)
     assert step.topographic_norm.item() == pytest.approx(0.308128222758, rel=1e-11)
-    assert first_step(1.0, scope="encoder")[2].task_norm.item() == pytest.approx(0.517629136666, rel=1e-11)
-    step = matched_backward(
-        task_loss(model, "ce", 0),
-        topographic_loss(model.encoder.embedding.weight, GRID),
-        parameters=list(model.parameters()),
-        matched=[model.encoder.embedding.weight],
-        matching=GradientMatching(1.0),
-    )
+    assert matched_step(model, scope="encoder").task_norm.item() == pytest.approx(0.517629136666, rel=1e-11)
+    step = matched_step(model, matched=[model.encoder.embedding.weight])
     assert step.task_norm.item() == pytest.approx(0.411433714639, rel=1e-11)
 
 
@@ -291,7 +201,10 @@ def test_the_first_step_has_the_published_losses_and_gradient_norms() -> None:
     ],
 )
 def test_the_first_strength_is_the_published_one(rho: float, options: dict, strength: float) -> None:
-    assert first_step(rho, **options)[2].strength.item() == pytest.approx(strength, rel=1e-10, abs=0)
+    model = TinyModel("ce")
+    topo = sheet_loss(model, form=options.get("form", "edge_mean"))
+    step = matched_step(model, rho=rho, scope=options.get("scope", "embedding"), topographic=topo)
+    assert step.strength.item() == pytest.approx(strength, rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -369,18 +282,9 @@ def test_momentum_and_cap_are_free() -> None:
 @pytest.mark.parametrize("objective, rho", [("ce", 0.2), ("simclr", 5.0), ("margin", 0.0)])
 def test_the_gradients_are_those_of_the_total_loss(objective: str, rho: float, scope: str) -> None:
     models = [TinyModel(objective) for _ in range(2)]
-    tasks = [task_loss(model, objective, 0) for model in models]
-    topos = [topographic_loss(model.encoder.embedding.weight, GRID) for model in models]
     penalties = [norm_penalty(model.encoder.embedding.weight, floor=2.0) for model in models]
-    step = matched_backward(
-        tasks[0],
-        topos[0],
-        parameters=list(models[0].parameters()),
-        matched=matched_parameters(models[0].encoder, scope),
-        matching=GradientMatching(rho),
-        penalty=penalties[0],
-    )
-    total = tasks[1] + step.strength * topos[1] + penalties[1]
+    step = matched_step(models[0], rho=rho, scope=scope, penalty=penalties[0])
+    total = task_loss(models[1], 0) + step.strength * sheet_loss(models[1]) + penalties[1]
     total.backward()
     assert not step.strength.requires_grad
     torch.testing.assert_close(step.total, total.detach())
@@ -391,15 +295,17 @@ def test_the_gradients_are_those_of_the_total_loss(objective: str, rho: float, s
 def test_the_topographic_gradient_is_rho_times_as_long_as_that_of_the_task() -> None:
     """Eq. 2 in words, measured on the gradient that the step gets."""
     for rho in (0.04, 1.0, 5.0):
-        _, _, step, model = first_step(rho)
-        task = torch.autograd.grad(task_loss(model, "ce", 0), model.encoder.embedding.weight)[0]
+        model = TinyModel("ce")
+        step = matched_step(model, rho=rho)
+        task = torch.autograd.grad(task_loss(model, 0), model.encoder.embedding.weight)[0]
         topographic_part = model.encoder.embedding.weight.grad - task
         assert topographic_part.norm().item() == pytest.approx(rho * step.task_norm.item(), rel=1e-6)
 
 
 def test_rho_zero_leaves_the_gradient_of_the_task_to_the_bit() -> None:
-    *_, model = first_step(0.0)
-    expected = torch.autograd.grad(task_loss(model, "ce", 0), list(model.parameters()))
+    model = TinyModel("ce")
+    matched_step(model, rho=0.0)
+    expected = torch.autograd.grad(task_loss(model, 0), list(model.parameters()))
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         assert torch.equal(parameter.grad, gradient)
 
@@ -407,42 +313,24 @@ def test_rho_zero_leaves_the_gradient_of_the_task_to_the_bit() -> None:
 def test_the_penalty_takes_no_part_in_the_matching() -> None:
     def step(penalty: float | None) -> float:
         model = TinyModel("ce")
-        weight = model.encoder.embedding.weight
-        return matched_backward(
-            task_loss(model, "ce", 0),
-            topographic_loss(weight, GRID),
-            parameters=list(model.parameters()),
-            matched=matched_parameters(model.encoder),
-            matching=GradientMatching(1.0),
-            penalty=None if penalty is None else penalty * norm_penalty(weight, floor=2.0),
-        ).strength.item()
+        added = None if penalty is None else penalty * norm_penalty(model.encoder.embedding.weight, floor=2.0)
+        return matched_step(model, penalty=added).strength.item()
 
     assert step(None) == step(1.0) == step(1000.0)
 
 
 def test_old_gradients_are_replaced() -> None:
-    *_, model = first_step(1.0)
+    model = TinyModel("ce")
+    matched_step(model)
     before = [parameter.grad.clone() for parameter in model.parameters()]
-    matched_backward(
-        task_loss(model, "ce", 0),
-        topographic_loss(model.encoder.embedding.weight, GRID),
-        parameters=list(model.parameters()),
-        matched=matched_parameters(model.encoder),
-        matching=GradientMatching(1.0),
-    )
+    matched_step(model)
     for parameter, gradient in zip(model.parameters(), before, strict=True):
         assert torch.equal(parameter.grad, gradient)
 
 
 def test_a_loss_that_misses_the_matched_parameters_has_length_zero() -> None:
     model = TinyModel("ce")
-    step = matched_backward(
-        task_loss(model, "ce", 0),
-        topographic_loss(model.encoder.embedding.weight, GRID),
-        parameters=list(model.parameters()),
-        matched=[model.encoder.pre],
-        matching=GradientMatching(1.0),
-    )
+    step = matched_step(model, matched=[model.encoder.pre])
     assert step.topographic_norm.item() == 0
     assert step.strength.item() == 1e4
 
@@ -450,29 +338,15 @@ def test_a_loss_that_misses_the_matched_parameters_has_length_zero() -> None:
 def test_a_loss_that_exploded_shows_in_the_total() -> None:
     """The engine names a run whose total is no longer finite; the clamp must not hide it."""
     model = TinyModel("ce")
-    step = matched_backward(
-        task_loss(model, "ce", 0) * math.nan,
-        topographic_loss(model.encoder.embedding.weight, GRID),
-        parameters=list(model.parameters()),
-        matched=matched_parameters(model.encoder),
-        matching=GradientMatching(1.0),
-    )
+    step = matched_step(model, task=task_loss(model, 0) * math.nan)
     assert not step.total.isfinite() and not step.strength.isfinite()
 
 
 # Mistakes
 
 
-def backward(**changes) -> None:
-    model = TinyModel("ce")
-    arguments = {
-        "task": task_loss(model, "ce", 0),
-        "topographic": topographic_loss(model.encoder.embedding.weight, GRID),
-        "parameters": list(model.parameters()),
-        "matched": matched_parameters(model.encoder),
-        "matching": GradientMatching(1.0),
-    }
-    matched_backward(**(arguments | changes))
+def step_with(**changes) -> MatchedStep:
+    return matched_step(TinyModel("ce"), **changes)
 
 
 @pytest.mark.parametrize(
@@ -485,10 +359,10 @@ def backward(**changes) -> None:
         (lambda: GradientMatching(1, eps=-1e-8), "eps: expected a number of at least 0"),
         (lambda: GradientMatching(1, lambda_max=0), "lambda_max: expected a positive number, found 0"),
         (lambda: matched_parameters(TinyEncoder(), "head"), "match_scope: expected 'embedding' or 'encoder'"),
-        (lambda: backward(task=torch.ones(3)), r"task loss: expected a scalar, found shape \(3,\)"),
-        (lambda: backward(penalty=torch.ones(2)), r"penalty loss: expected a scalar, found shape \(2,\)"),
-        (lambda: backward(matched=[nn.Parameter(torch.ones(2))]), "matched: expected at least one parameter"),
-        (lambda: backward(matched=[]), "matched: expected at least one parameter"),
+        (lambda: step_with(task=torch.ones(3)), r"task loss: expected a scalar, found shape \(3,\)"),
+        (lambda: step_with(penalty=torch.ones(2)), r"penalty loss: expected a scalar, found shape \(2,\)"),
+        (lambda: step_with(matched=[nn.Parameter(torch.ones(2))]), "matched: expected at least one parameter"),
+        (lambda: step_with(matched=[]), "matched: expected at least one parameter"),
     ],
 )
 def test_a_mistake_is_told_by_name(call, message: str) -> None:
