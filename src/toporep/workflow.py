@@ -68,7 +68,7 @@ class Workflow:
         self.paths = Paths(config.root)
         self.datasets = sorted({name for paper in config.papers.values() for name in paper["datasets"]})
         self.conditions = sorted({name for paper in config.papers.values() for name in paper["conditions"]})
-        self.stack_size = config.main["stack_size"]
+        self.one_run_a_job = config.main["stack_size"] == config.main["sequence_size"] == 1
         self._claims: dict[str, Claims] = {}
 
     @classmethod
@@ -84,10 +84,10 @@ class Workflow:
         return [run for paper in self.config.papers.values() for run in run_table(paper)]
 
     def training_jobs(self) -> list[Job]:
-        """The runs in groups of `stack_size`; networks that no stack can hold in jobs of their own."""
+        """The runs in groups: of `stack_size` where a stack can hold them, else of `sequence_size`."""
         alone = [run for run in self.runs if self.model_of(run) in RESNETS]
         together = [run for run in self.runs if self.model_of(run) not in RESNETS]
-        return _jobs(together, self.stack_size) + _jobs(alone, 1)
+        return _jobs(together, self.config.main["stack_size"]) + _jobs(alone, self.config.main["sequence_size"])
 
     def train_command_of(self, run: Run) -> str:
         """The command of `toporep.cli` that trains a run."""

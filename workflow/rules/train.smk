@@ -1,8 +1,7 @@
-# Prepared images → trained runs. With stack_size 1 each run is a job of rule `train`; with a larger one each job
-# trains up to that many runs of one data set and condition, and has a rule of its own that lists their files; ResNets are
-# never stacked.
+# Prepared images → trained runs. Where no job trains several runs, each run is a job of rule `train`; else each job has a
+# rule of its own that lists the files of its runs: up to `stack_size` or `sequence_size` of one data set and condition.
 
-if TOPOREP.stack_size == 1:
+if TOPOREP.one_run_a_job:
 
     rule train:
         input:
