@@ -304,6 +304,20 @@ _SCHEMAS = (
         coords={"epoch": (("epoch",), "int64"), **_QUANTITY},
         may_be_nan=["value"],
     ),
+    Schema(
+        "noise_logits",
+        1,
+        variables={
+            "logits": (("kind", "level", "stimulus", "class"), "float32"),
+            "clean_logits": (("stimulus", "class"), "float32"),
+        },
+        coords={
+            "kind": (("kind",), "str"),
+            "level": (("level",), "float64"),
+            "label": (("stimulus",), "int64"),
+        },
+        attrs=_EVALUATION_ATTRS,
+    ),
 )
 
 SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in _SCHEMAS}
