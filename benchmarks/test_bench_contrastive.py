@@ -38,7 +38,7 @@ def labels(count: int) -> torch.Tensor:
 def test_the_topographic_loss_is_faster_than_a_gather_over_edges() -> None:
     first, second = reference.edges(GRID)
     slow = backward(partial(reference.gathered_edge_mean, first=first, second=second), embedding_weight())
-    fast = backward(partial(topographic, grid=GRID), embedding_weight())
+    fast = backward(partial(topographic_loss, grid=GRID), embedding_weight())
     assert compare("Topographic loss, 256 x 512, gather over 930 edges", slow, fast, rounds=60) >= 2.5
 
 
@@ -47,8 +47,8 @@ def test_the_topographic_loss_is_faster_than_a_gather_over_edges() -> None:
 )
 def test_the_topographic_loss_is_faster_than_the_double_loop(form: str, metric: str) -> None:
     options = {"grid": GRID, "form": form, "metric": metric}
-    slow = backward(partial(reference.topographic, **options), embedding_weight())
-    fast = backward(partial(topographic, **options), embedding_weight())
+    slow = backward(partial(reference.topographic_loss, **options), embedding_weight())
+    fast = backward(partial(topographic_loss, **options), embedding_weight())
     assert compare(f"Topographic loss {form} {metric}, 256 x 512, double loop", slow, fast, rounds=5) >= 60
 
 
