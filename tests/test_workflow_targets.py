@@ -40,8 +40,17 @@ def demo_plan(copy) -> str:
     return done.stdout
 
 
-def figure_names(copy: Copy) -> list[str]:
-    return list(yaml.safe_load((copy.folder / "config" / "catalog.yaml").read_text(encoding="utf-8"))["truong2025"])
+def catalog(copy: Copy) -> dict[str, list[str]]:
+    """Names of figures and tables by paper."""
+    found = yaml.safe_load((copy.folder / "config" / "catalog.yaml").read_text(encoding="utf-8"))
+    return {paper: list(entries) for paper, entries in found.items()}
+
+
+def files(paper: str, name: str) -> set[str]:
+    """What is made of a figure or table."""
+    if name.startswith("table"):
+        return {f"tables/{paper}/{name}.{ext}" for ext in ("csv", "md", "tex")}
+    return {f"figures/{paper}/{name}.{ext}" for ext in ("pdf", "png", "csv")}
 
 
 def jobs(text: str) -> dict[str, str]:
@@ -64,15 +73,32 @@ def test_a_dry_run_of_380_trainings_takes_seconds(paper_figure):
     assert paper_figure[1] < 5
 
 
-def test_without_a_target_all_figures_are_made(copy):
+def test_without_a_target_all_figures_and_tables_are_made(copy):
     planned = copy.planned()
-    wanted = {f"figures/truong2025/{name}.{ext}" for name in figure_names(copy) for ext in ("pdf", "png", "csv")}
-    assert wanted == {name for name in planned if name.startswith("figures/")}
+    wanted = set().union(*(files(paper, name) for paper, names in catalog(copy).items() for name in names))
+    assert wanted == {name for name in planned if name.startswith(("figures/", "tables/"))}
     assert {f"figures/truong2025/{name}.pdf" for name in ("fig6_colocalization", "figA8_morans_i")} < wanted
+    assert {f"tables/sander2026/table1_class_similarity.{ext}" for ext in ("csv", "md", "tex")} < wanted
 
 
-def test_a_paper_is_a_target_for_its_figures(copy, demo_plan):
-    assert copy.planned("truong2025", "--configfile", "config/demo.yaml") == outputs(demo_plan)
+def test_a_paper_is_a_target_for_its_figures_and_tables(copy, demo_plan):
+    whole = set()
+    for paper, names in catalog(copy).items():
+        planned = copy.planned(paper, "--configfile", "config/demo.yaml")
+        shown = {name for name in planned if name.startswith(("figures/", "tables/"))}
+        assert shown == set().union(*(files(paper, name) for name in names))
+        whole |= planned
+    assert whole == outputs(demo_plan)
+
+
+def test_a_table_asks_for_its_networks_alone_and_may_be_named_without_its_paper(copy):
+    name = "table1_class_similarity"
+    done = copy.snakemake("--dry-run", "--configfile", "config/demo.yaml", "--", f"results/demo/tables/{name}.md")
+    planned = outputs(done.stdout)
+    assert {f"tables/{name}.md"} | files("sander2026", name) == {one for one in planned if one.startswith("tables/")}
+    trained = {tuple(one.split("/")[1:4]) for one in planned if one.startswith("runs/")}
+    assert trained == {("sander2026", "cifar10", condition) for condition in ("margin", "ce", "simclr", "supcon")}
+    assert "config/published/sander2026/table1.csv" in jobs(done.stdout)[f"table_sander2026_{name}"]
 
 
 def test_figure_7_shows_networks_of_the_control_beside_those_with_a_spatial_loss(demo_plan):
@@ -96,7 +122,7 @@ def test_every_job_has_a_log_a_benchmark_memory_and_a_time_limit(paper_figure, d
     announced = {**jobs(paper_figure[0]), **jobs(demo_plan)}
     assert {"prepare", "train", "analysis", "figure_by_name"} < announced.keys()
     for rule, block in announced.items():
-        if rule in ("all", "truong2025"):
+        if rule in ("all", "truong2025", "sander2026"):
             continue
         for part in ("log: results/", "benchmark: results/", "mem_mb=", "runtime="):
             assert part in block, f"{rule}: no {part} in\n{block}"
@@ -136,8 +162,12 @@ def test_every_rule_with_a_command_says_how_many_threads_it_uses():
             f"target {FIGURE}: this is scale 'demo', whose files lie in results/demo/; "
             "leave out --configfile for the paper's scale",
         ),
+        (
+            ["results/tables/table1_class_similarities.md"],
+            "unknown table 'table1_class_similarities'; did you mean table1_class_similarity",
+        ),
     ],
-    ids=["figure", "paper", "extension", "demo file", "paper file at demo scale"],
+    ids=["figure", "paper", "extension", "demo file", "paper file at demo scale", "table"],
 )
 def test_a_target_that_nothing_makes_is_refused_at_once(copy, arguments, line):
     refused(copy.snakemake("--dry-run", *arguments), line)
@@ -151,6 +181,21 @@ def test_a_target_that_nothing_makes_is_refused_at_once(copy, arguments, line):
             "results/figures/truong2025/figA8_moran_i.png",
             "unknown figure 'truong2025/figA8_moran_i'; did you mean truong2025/figA8_morans_i",
         ),
+        ("table1", "unknown target 'table1'; did you mean: results/tables/table1_class_similarity.md"),
+        (
+            "results/tables/table1_class_similarity.pdf",
+            "target results/tables/table1_class_similarity.pdf: expected one of .csv, .md, .tex, found .pdf",
+        ),
+        (
+            "results/figures/table1_class_similarity.pdf",
+            "'table1_class_similarity' is a table, not a figure; its files lie in tables/, not in figures/",
+        ),
+        (
+            "results/demo/tables/table1_class_similarity.md",
+            "target results/demo/tables/table1_class_similarity.md: this is scale 'paper', whose files lie in results/; "
+            "add --configfile config/demo.yaml",
+        ),
+        ("results/tables/sander2026/table1_class_similarity.tex", None),
         ("results/figure/figA8_morans_i.pdf", None),
         ("truong2025", None),
     ],
@@ -221,6 +266,6 @@ def test_code_and_rules_are_in_the_common_form(command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_figure_has_a_caption_for_the_report(copy):
+def test_every_figure_and_table_has_a_caption_for_the_report(copy):
     captions = {path.stem for path in (copy.folder / "workflow" / "report").glob("*.rst")}
-    assert captions == {*figure_names(copy), "claims"}
+    assert captions == {*(name for names in catalog(copy).values() for name in names), "claims"}

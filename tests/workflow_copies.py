@@ -130,5 +130,5 @@ def outputs(text: str) -> set[str]:
     """Outputs of all jobs that Snakemake announced, below `results/` or `results/<scale>/`."""
     lines = re.findall(r"^    output: (.*)$", text, flags=re.MULTILINE)
     files = [name for line in lines for name in line.split(", ")]
-    stages = r"data|runs|activations|tuning|image_noise|metrics|figures|claims"
+    stages = r"data|runs|activations|tuning|image_noise|noise_logits|metrics|figures|tables|claims"
     return {re.sub(rf"^results/(?:\w+/)?(?=(?:{stages})/)", "", name) for name in files}
