@@ -146,7 +146,9 @@ def test_mismatched_normalisation_stretches_the_test_images():
 
 
 def test_noisy_images_are_shown_under_each_normalisation_that_a_data_set_has():
-    settings = {role: evaluation_settings(config().papers["truong2025"], role, "image_noise") for role in ("mnist", "cifar10")}
+    settings = {
+        role: evaluation_settings(config().papers["truong2025"], role, "image_noise") for role in ("mnist", "cifar10")
+    }
     assert {role: list(of["normalizations"]) for role, of in settings.items()} == {
         "mnist": ["matched"],
         "cifar10": ["matched", "mismatched"],
@@ -255,6 +257,8 @@ def test_paths_are_those_of_the_documentation():
         paths.run_dir(run) + "/{weights.safetensors,history.csv,provenance.json}",
         paths.figure("<paper>", "<figure>", "{pdf,png,csv}"),
         paths.figure_alias("<figure>", "{pdf,png,csv}"),
+        paths.table("<paper>", "<table>", "{csv,md,tex}"),
+        paths.table_alias("<table>", "{csv,md,tex}"),
     ):
         assert f"`{path}`" in text
     files = (paths.weights(run), paths.history(run), paths.provenance(run))

@@ -192,8 +192,8 @@ def test_a_target_that_nothing_makes_is_refused_at_once(copy, arguments, line):
         ),
         (
             "results/demo/tables/table1_class_similarity.md",
-            "target results/demo/tables/table1_class_similarity.md: this is scale 'paper', whose files lie in results/; "
-            "add --configfile config/demo.yaml",
+            "target results/demo/tables/table1_class_similarity.md: this is scale 'paper', whose files lie in "
+            "results/; add --configfile config/demo.yaml",
         ),
         ("results/tables/sander2026/table1_class_similarity.tex", None),
         ("results/figure/figA8_morans_i.pdf", None),
