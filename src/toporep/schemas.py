@@ -199,13 +199,19 @@ _SCHEMAS = (
             "distance_sem": (("point", "threshold"), "float64"),
             "distance_n": (("point", "threshold"), "int64"),
             "pairs_mean": (("point", "threshold"), "float64"),
-            # 2.5 % and 97.5 % quantiles, over relabellings, of the mean over control seeds.
+            # 2.5 % and 97.5 % quantiles, over relabellings, of the mean over seeds at strength 0: of all conditions
+            # with such runs together, and of each one.
             "null_low": (("threshold",), "float64"),
             "null_high": (("threshold",), "float64"),
+            "condition_null_low": (("null_condition", "threshold"), "float64"),
+            "condition_null_high": (("null_condition", "threshold"), "float64"),
         },
         coords={**_POINT_COORDS, **_THRESHOLD},
         attrs=(*_METRIC_ATTRS, "chance_distance"),
-        may_be_nan=frozenset({"distance_mean", "distance_sem", "null_low", "null_high"}),
+        may_be_nan=frozenset(
+            ("distance_mean", "distance_sem", "null_low", "null_high", "condition_null_low", "condition_null_high")
+        ),
+        optional=frozenset({"condition_null_low", "condition_null_high"}),
     ),
     *_analysis(
         "morans_i",
@@ -304,6 +310,76 @@ _SCHEMAS = (
         coords={"epoch": (("epoch",), "int64"), **_QUANTITY},
         may_be_nan=["value"],
     ),
+    *_analysis(
+        "accuracy",
+        # The second readout's, on standardized activations, where a network has one.
+        {"accuracy": (), "accuracy_standardized": ()},
+        may_be_nan=["accuracy_standardized"],
+    ),
+    *_analysis(
+        "weight_norms",
+        # Length of a unit's afferent weights, its spread over units, and the topographic losses of the final weights.
+        {"norm": (), "norm_sd": (), "topographic_loss": (), "cosine_topographic_loss": ()},
+    ),
+    *_analysis(
+        "training_summary",
+        # Of the last epoch; the strength is the mean factor of the topographic loss, lambda.
+        {"task_loss": (), "topographic_loss": (), "topographic_strength": (), "validation_task_loss": ()},
+        counts={"epochs": (), "best_epoch": ()},
+    ),
+    *_analysis("concentration", {"top_share": (), "kurtosis": (), "edge_center_ratio": ()}),
+    Schema(
+        "class_similarity",
+        1,
+        # Over pairs of images of the same class and of different classes.
+        variables={
+            f"{kind}_{statistic}": (("run", "centering"), "float64")
+            for kind in ("within", "across")
+            for statistic in ("mean", "sd")
+        },
+        coords={**_RUN_COORDS, "centering": (("centering",), "str")},
+        attrs=_METRIC_ATTRS,
+        # Of a network that answers all images alike.
+        may_be_nan=frozenset({"within_mean", "within_sd", "across_mean", "across_sd"}),
+    ),
+    Schema(
+        "class_similarity_summary",
+        1,
+        # Over runs: mean of the means, mean of the SDs over pairs, SD of all their pairs together, SEM of the means,
+        # number of runs that have them.
+        variables={
+            f"{kind}_{statistic}": (("point", "centering"), "int64" if statistic == "n" else "float64")
+            for kind in ("within", "across")
+            for statistic in ("mean", "sd", "pooled_sd", "sem", "n")
+        },
+        coords={**_POINT_COORDS, "centering": (("centering",), "str")},
+        attrs=_METRIC_ATTRS,
+        may_be_nan=frozenset(
+            f"{kind}_{statistic}" for kind in ("within", "across") for statistic in ("mean", "sd", "pooled_sd", "sem")
+        ),
+    ),
+    Schema(
+        "rdm_consistency",
+        1,
+        variables={"consistency": (("point", "pair"), "float64")},
+        coords={**_POINT_COORDS, "seed_a": (("pair",), "int64"), "seed_b": (("pair",), "int64")},
+        attrs=(*_METRIC_ATTRS, "n_images"),
+        # Of a network to which all pairs of images are equally dissimilar.
+        may_be_nan=frozenset({"consistency"}),
+    ),
+    Schema(
+        "rdm_consistency_summary",
+        1,
+        # SD over pairs of networks, those whose correlation is defined: `pairs`.
+        variables={
+            "consistency_mean": (("point",), "float64"),
+            "consistency_sd": (("point",), "float64"),
+            "pairs": (("point",), "int64"),
+        },
+        coords=_POINT_COORDS,
+        attrs=(*_METRIC_ATTRS, "n_images"),
+        may_be_nan=frozenset({"consistency_mean", "consistency_sd"}),
+    ),
     Schema(
         "noise_logits",
         1,
@@ -317,6 +393,78 @@ _SCHEMAS = (
             "label": (("stimulus",), "int64"),
         },
         attrs=_EVALUATION_ATTRS,
+    ),
+    Schema(
+        "ensembles",
+        1,
+        variables={
+            "clean_individual": (("point", "network"), "float64"),
+            "clean_ensemble": (("point", "vote"), "float64"),
+            "individual": (("point", "kind", "level", "network"), "float64"),
+            "ensemble": (("point", "kind", "level", "vote"), "float64"),
+            # Of the ensemble without this network (NaN if there is no other): claims take intervals from these.
+            "clean_leave_one_out": (("point", "vote", "network"), "float64"),
+            "leave_one_out": (("point", "kind", "level", "vote", "network"), "float64"),
+            "disagreement": (("point",), "float64"),
+        },
+        coords={
+            **_POINT_COORDS,
+            "network_seed": (("network",), "int64"),
+            "vote": (("vote",), "str"),
+            "kind": (("kind",), "str"),
+            "level": (("level",), "float64"),
+        },
+        attrs=_METRIC_ATTRS,
+        may_be_nan=frozenset({"clean_leave_one_out", "leave_one_out"}),
+    ),
+    Schema(
+        "ensembles_summary",
+        1,
+        # Gain: accuracy of the ensemble minus the mean accuracy of its networks. SD over networks.
+        variables={
+            "clean_accuracy_mean": (("point",), "float64"),
+            "clean_accuracy_sd": (("point",), "float64"),
+            "clean_gain": (("point", "vote"), "float64"),
+            "accuracy_mean": (("point", "kind", "level"), "float64"),
+            "accuracy_sd": (("point", "kind", "level"), "float64"),
+            "gain": (("point", "kind", "level", "vote"), "float64"),
+            "disagreement": (("point",), "float64"),
+        },
+        coords={
+            **_POINT_COORDS,
+            "vote": (("vote",), "str"),
+            "kind": (("kind",), "str"),
+            "level": (("level",), "float64"),
+        },
+        attrs=_METRIC_ATTRS,
+        may_be_nan=frozenset({"clean_accuracy_sd", "accuracy_sd"}),
+    ),
+    Schema(
+        "tsne",
+        1,
+        # Silhouettes by class and by animacy, of the activations themselves and of their two-dimensional map.
+        variables={
+            "coordinates": (("run", "image", "axis"), "float64"),
+            "silhouette": (("run", "space", "grouping"), "float64"),
+        },
+        coords={
+            **_RUN_COORDS,
+            "label": (("image",), "int64"),
+            "space": (("space",), "str"),
+            "grouping": (("grouping",), "str"),
+        },
+        attrs=(*_METRIC_ATTRS, "class_names"),
+    ),
+    Schema(
+        "tsne_summary",
+        1,
+        variables={
+            "silhouette_mean": (("point", "space", "grouping"), "float64"),
+            "silhouette_sem": (("point", "space", "grouping"), "float64"),
+        },
+        coords={**_POINT_COORDS, "space": (("space",), "str"), "grouping": (("grouping",), "str")},
+        attrs=(*_METRIC_ATTRS, "class_names"),
+        may_be_nan=frozenset({"silhouette_sem"}),
     ),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,6 @@ from toporep.schemas import SCHEMAS, pooled, summarized
 if TYPE_CHECKING:
     import xarray as xr
 
-CONTROL = "control"
 # Runs are comparable only if they saw the same stimuli under the same heading.
 _SHARED_ATTRS = ("paper", "dataset", "source", "source_title", "scale", "data_sha256")
 
@@ -89,13 +88,21 @@ class DumpReader:
         paths: the dumps, each run once.
         provenance: attributes for the outputs; a `scale` among them must be the dumps' own.
         schema: which evaluation the dumps are of.
+        same_epochs: refuse runs that were trained for different numbers of epochs. Otherwise `coords["epoch"]` is the
+            first dump's alone: early stopping ends each run at an epoch of its own.
     """
 
     def __init__(
-        self, paths: Iterable[str | os.PathLike], provenance: Mapping[str, Any], schema: str = "activations"
+        self,
+        paths: Iterable[str | os.PathLike],
+        provenance: Mapping[str, Any],
+        schema: str = "activations",
+        *,
+        same_epochs: bool = False,
     ) -> None:
         self._paths = [os.fspath(path) for path in paths]
         self._schema = schema
+        self._own_coords = frozenset() if same_epochs else frozenset({"epoch"})
         if not self._paths:
             raise TopoRepError("dumps: expected at least one activation dump, found none")
         self.runs: list[RunKey] = []
@@ -150,7 +157,7 @@ class DumpReader:
             self._first = replace(dump, data=dump.data.drop_vars(list(dump.data.data_vars)))
             self._training, self.grid = dict(dump.training), dump.grid
             self._refuse_other_scale(dump)
-        _refuse_mismatch(dump, self._first)
+        _refuse_mismatch(dump, self._first, self._own_coords)
         if dump.run in self._found:
             raise TopoRepError(
                 f"{dump.path}: condition {dump.run.condition!r}, strength {dump.run.strength:g}, seed {dump.run.seed} "
@@ -232,6 +239,22 @@ def refuse_missing_seeds(runs: Sequence[RunKey]) -> None:
             )
 
 
+def shared_seeds(runs: Sequence[RunKey]) -> list[int]:
+    """Seeds that all points have, in ascending order, for what compares the networks of a point with each other.
+
+    Raises:
+        TopoRepError: a point that lacks a seed which another has; fewer than two seeds.
+    """
+    refuse_missing_seeds(runs)
+    seeds = sorted({run.seed for run in runs})
+    if len(seeds) < 2:
+        raise TopoRepError(
+            f"dumps: expected at least 2 seeds of each condition and strength, to compare networks, found "
+            f"{', '.join(map(str, seeds))} alone; add seeds in the configuration"
+        )
+    return seeds
+
+
 def point_coords(points: Mapping[tuple[str, float], np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
     """Coordinates `condition`, `strength`, `n` (runs) of the dimension `point`."""
     return {
@@ -300,7 +323,7 @@ def summarize_runs(metric: xr.Dataset, name: str) -> xr.Dataset:
     return xr.Dataset(variables, {**point_coords(points), **kept}, metric.attrs)
 
 
-def _refuse_mismatch(dump: Dump, first: Dump) -> None:
+def _refuse_mismatch(dump: Dump, first: Dump, own_coords: Set[str]) -> None:
     checks = [(name, first.attrs[name], dump.attrs[name]) for name in _SHARED_ATTRS]
     checks += [("grid", first.grid, dump.grid), ("number of stimuli", _count_stimuli(first), _count_stimuli(dump))]
     for name, expected, found in checks:
@@ -312,7 +335,11 @@ def _refuse_mismatch(dump: Dump, first: Dump) -> None:
     if "label" in dump.data.coords:
         _refuse_other_order(dump, first)
     for name, expected in first.data.coords.items():
-        if name != "label" and not np.array_equal(dump.data.coords[name].values, expected.values):
+        if (
+            name != "label"
+            and name not in own_coords
+            and not np.array_equal(dump.data.coords[name].values, expected.values)
+        ):
             raise TopoRepError(
                 f"{dump.path}: {name} is not the same as in {first.path}; evaluate all runs with the same settings"
             )

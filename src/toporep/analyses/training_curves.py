@@ -26,10 +26,10 @@ def run(
         Datasets of schemas `training_curves` and `training_curves_summary`.
 
     Raises:
-        TopoRepError: dumps that do not belong together, unknown settings.
+        TopoRepError: dumps that do not belong together, histories of different lengths, unknown settings.
     """
     settings = complete_settings(settings, {})
-    dumps = DumpReader(dump_paths, provenance)
+    dumps = DumpReader(dump_paths, provenance, same_epochs=True)
     values = {"value": [dump.data["history"].values for dump in dumps]}
     coords = {name: dumps.coords[name] for name in ("epoch", "quantity")}
     metric = metric_dataset("training_curves", values, dumps, settings, coords=coords)
