@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from figure_checks import check_same_bytes
 
 from toporep.catalog import load_catalog, resolve
 from toporep.cli.table import main
+from toporep.codehash import dependencies
 from toporep.errors import TopoRepError
 from toporep.io import write_dataset
 from toporep.metrics.class_similarity import better_separated
@@ -292,6 +295,19 @@ def test_another_process_writes_the_same_bytes(tmp_path):
     main(arguments(inputs, tmp_path / "here"))
     code = f"from toporep.cli.table import main; main({arguments(inputs, tmp_path / 'there')!r})"
     check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=3)
+
+
+def test_a_table_is_made_without_torch(tmp_path):
+    words = arguments(write(tmp_path), tmp_path)
+    code = f"import sys; from toporep.cli.table import main; main({words!r}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_change_of_the_tables_code_is_seen():
+    """What Snakemake compares covers the table's own module, the text that all tables share, and the rule of bold."""
+    covered = dependencies("toporep.cli.table", f"toporep.tables.sander2026.{TABLE}")
+    shared = {"toporep.tables.text", "toporep.tables.export", "toporep.metrics.class_similarity"}
+    assert shared < covered and not any(name.startswith("toporep.train") for name in covered)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def _notes(numbers: pd.DataFrame, summary: xr.Dataset, sd: str) -> list[str]:
     spread = "the mean of the trials' SDs over pairs" if sd == "sd" else "that of the pairs of all trials together"
     ours = numbers[numbers["n_trials"].notna()]
     notes = [
-        "Mean (SD) of the cosine between the embeddings, 256 units before any ReLU, of two images of the same class "
+        "Mean (SD) of the cosine between the embeddings, before any ReLU, of two images of the same class "
         f"(W) or of different classes (A), over all pairs of the first {settings_of(summary)['per_class']} test images "
         f"of each class. Means are over trials ({trials_text(ours)}); the SD is {spread}. {DASH}: not run, or not in "
         "the paper.",
