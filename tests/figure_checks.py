@@ -28,6 +28,21 @@ def texts(figure: Figure) -> str:
     return " ".join(" ".join(text.get_text() for text in figure.findobj(Text)).split())
 
 
+def visible_texts(figure: Figure) -> list[Text]:
+    """The texts that a reader sees: titles, legends, names and labels of the axes that are shown."""
+    found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        found += [*axes.texts, *(axes.title, axes._left_title)]
+        if not axes.axison:
+            continue
+        found += [axes.xaxis.label, axes.yaxis.label]
+        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            if axis.get_tick_params()[f"label{'bottom' if axis is axes.xaxis else 'left'}"]:
+                ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+                found += [label for place, label in ticks if limits[0] <= place <= limits[1]]
+    return [text for text in found if text.get_text() and text.get_visible()]
+
+
 def check_page(figure: Figure, shown: Sequence[Text] | None = None) -> None:
     """The figure fits on a page, and its text (all, or what is shown) lies on it and has at least 6 points."""
     assert figure.get_figwidth() <= 7.3, "wider than a journal page"

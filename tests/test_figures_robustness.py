@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from figure_checks import check_apart, check_page, check_same_bytes, texts
+from figure_checks import check_apart, check_page, check_same_bytes, texts, visible_texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
 from metric_summaries import ABSOLUTE, FAMILIES, KINDS, LEVELS, POINTS, RELATIVE, STRENGTHS, images, summary
 
 from toporep.cli.figure import main, parse_inputs
@@ -349,20 +348,6 @@ def assert_texts_apart(figure) -> None:
     assert len(shown) > 10
     check_page(figure, shown)
     check_apart(figure, shown)
-
-
-def visible_texts(figure) -> list[Text]:
-    found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
-    for axes in figure.axes:
-        found += [*axes.texts, *(axes.title, axes._left_title)]
-        if not axes.axison:
-            continue
-        found += [axes.xaxis.label, axes.yaxis.label]
-        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            if axis.get_tick_params()[f"label{'bottom' if axis is axes.xaxis else 'left'}"]:
-                ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
-                found += [label for place, label in ticks if limits[0] <= place <= limits[1]]
-    return [text for text in found if text.get_text() and text.get_visible()]
 
 
 def test_another_process_writes_the_same_bytes(drawn, tmp_path):

@@ -42,7 +42,8 @@ KINDS = {
     "salt_pepper": style.ConditionStyle("salt and pepper", "salt and pepper", "#222222", "^"),
 }
 _COLUMNS = 3
-_GAIN, _ACCURACY = 1.35, 0.62  # inches
+# Heights of the panels in inches: of the paper's one objective, and of each where a user adds others.
+_HEIGHTS, _LOW_HEIGHTS = (1.35, 0.62), (0.8, 0.5)
 _STEP = 0.09
 _FAINT = 0.4
 _PUBLISHED_LOOK = {"color": "0.78", "linewidth": 0, "zorder": 0.8}
@@ -70,11 +71,12 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     conditions = in_order(table["condition"].tolist())
     levels = sorted(table["level"].unique())
     rows = -(-len(levels) // _COLUMNS)
+    upper, lower = _HEIGHTS if len(conditions) == 1 else _LOW_HEIGHTS
     blocks = []
     for row in range(rows * len(conditions)):
         title = 0.26 if row % rows else 0.44
-        blocks.append(Block(1, _COLUMNS, _GAIN, title=title, labels=0.07, between=0.36))
-        blocks.append(Block(1, _COLUMNS, _ACCURACY, title=0, between=0.36))
+        blocks.append(Block(1, _COLUMNS, upper, title=title, labels=0.07, between=0.36))
+        blocks.append(Block(1, _COLUMNS, lower, title=0, between=0.36))
     with style.context():
         lines = [_words(table), *provenance_lines(summary.attrs)]
         page = Page(blocks, lines, head=0.55)
@@ -87,7 +89,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
                 gain, accuracy = (page.panel(block + part, 0, column) for part in range(2))
                 _draw_level(gain, accuracy, own[own["level"] == level], {CLEAN: look, **KINDS}, RhoAxis.of(table))
                 if column == 0:
-                    name_ordinate(gain, "gain (percentage points)")
+                    name_ordinate(gain, "gain (percentage points)" if upper > 1 else "gain (points)")
                     name_ordinate(accuracy, "accuracy (%)")
         page.legend(_handles(table))
     return page.figure, table

@@ -109,8 +109,9 @@ def draw_series(
     if barred.any():
         low, high = (mean - sd)[barred], (mean + sd)[barred]
         axes.vlines(x[barred], low, high, color=look.color, linewidth=0.9, zorder=2.5)
-    axes.plot(x[~zero], mean[~zero], linestyle=look.linestyle, linewidth=1.1, zorder=3, **marks)
-    axes.plot(x[zero], mean[zero], linestyle="none", zorder=3, **marks)
+    for part, line in ((~zero, look.linestyle), (zero, "none")):
+        if part.any():
+            axes.plot(x[part], mean[part], linestyle=line, linewidth=1.1, zorder=3, **marks)
     if across and zero.any():
         axes.axhline(mean[zero][0], color=look.color, zorder=2, **ZERO_LINE)
 
