@@ -54,11 +54,19 @@ def test_refuses_and_writes_nothing(tmp_path, analysis, options, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_condition_without_one_of_the_seeds_is_named_and_nothing_is_written(tmp_path):
-    paths = write_dumps(tmp_path, RUNS[:-1])
-    with pytest.raises(TopoRepError, match="condition 'ws' at strength 0.1 lacks seed 1, which other conditions have"):
+def test_a_strength_without_one_of_the_seeds_is_named_and_nothing_is_written(tmp_path):
+    paths = write_dumps(tmp_path, [*RUNS, ("ws", 0.3, 0)])
+    with pytest.raises(
+        TopoRepError, match="condition 'ws' at strength 0.3 lacks seed 1, which it has at other strengths"
+    ):
         analyze.main(arguments(tmp_path / "out", "morans_i", ["--dumps", *paths]))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_condition_may_have_more_networks_than_others(tmp_path):
+    paths = write_dumps(tmp_path, [*RUNS, ("ws", 0.1, 2)])
+    analyze.main(arguments(tmp_path / "out", "morans_i", ["--dumps", *paths]))
+    assert read_dataset(tmp_path / "out" / "summary.nc", "morans_i_summary")["n"].values.tolist() == [2, 3]
 
 
 def test_a_missing_list_is_named(tmp_path):

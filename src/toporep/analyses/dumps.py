@@ -223,19 +223,24 @@ def group_points(runs: Sequence[RunKey]) -> dict[tuple[str, float], np.ndarray]:
     return {point: np.array(indices) for point, indices in points.items()}
 
 
-def refuse_missing_seeds(runs: Sequence[RunKey]) -> None:
-    """Refuse runs of which some (condition, strength) lacks a seed that another has.
+def refuse_missing_seeds(runs: Sequence[RunKey], *, over_conditions: bool = False) -> None:
+    """Refuse runs of which some strength of a condition lacks a seed that another strength of it has.
 
-    Means over other networks are not comparable, and differences are paired by seed.
+    Means over other networks are not comparable, and differences are paired by seed. Conditions may differ, since a
+    paper may train one of them more often, unless `over_conditions` asks for the same seeds there too.
     """
-    seeds = sorted({run.seed for run in runs})
+    seeds: dict[str, set[int]] = {}
+    for run in runs:
+        seeds.setdefault("" if over_conditions else run.condition, set()).add(run.seed)
     found = set(runs)
     for condition, strength in group_points(runs):
-        missing = [seed for seed in seeds if RunKey(condition, strength, seed) not in found]
+        wanted = seeds["" if over_conditions else condition]
+        missing = [seed for seed in sorted(wanted) if RunKey(condition, strength, seed) not in found]
         if missing:
+            others = "other conditions have" if over_conditions else "it has at other strengths"
             raise TopoRepError(
                 f"condition {condition!r} at strength {strength:g} lacks seed {', '.join(map(str, missing))}, "
-                "which other conditions have; add these runs, or leave the seed out of all conditions"
+                f"which {others}; add these runs, or leave the seed out everywhere"
             )
 
 
@@ -245,7 +250,7 @@ def shared_seeds(runs: Sequence[RunKey]) -> list[int]:
     Raises:
         TopoRepError: a point that lacks a seed which another has; fewer than two seeds.
     """
-    refuse_missing_seeds(runs)
+    refuse_missing_seeds(runs, over_conditions=True)
     seeds = sorted({run.seed for run in runs})
     if len(seeds) < 2:
         raise TopoRepError(
