@@ -58,9 +58,8 @@ def run(
         chosen = first_of_each_class(dump.label, settings["per_class"])
         label = dump.label[chosen]
         groupings = (label, _animate(dump)[label])
-        # Distances do not see an offset, but rounding does, where it is large beside them.
+        # In float32 the principal components, where maps start, would depend on how the machine rounds.
         embedding = dump.activations[chosen].astype(np.float64)
-        embedding -= embedding.mean(axis=0)
         coordinates = _map(embedding, perplexity=settings["perplexity"], seed=settings["seed"])
         values["coordinates"].append(coordinates)
         values["silhouette"].append(
