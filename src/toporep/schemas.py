@@ -322,7 +322,7 @@ _SCHEMAS = (
         {"norm": (), "norm_sd": (), "topographic_loss": (), "cosine_topographic_loss": ()},
     ),
     *_analysis(
-        "training_summary",
+        "training_outcome",
         # Of the last epoch; the strength is the mean factor of the topographic loss, lambda.
         {"task_loss": (), "topographic_loss": (), "topographic_strength": (), "validation_task_loss": ()},
         counts={"epochs": (), "best_epoch": ()},

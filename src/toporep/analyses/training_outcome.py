@@ -35,7 +35,7 @@ def run(
         provenance: further attributes for both outputs.
 
     Returns:
-        Datasets of schemas `training_summary` and `training_summary_summary`. `best_epoch` is the last one that was
+        Datasets of schemas `training_outcome` and `training_outcome_summary`. `best_epoch` is the last one that was
         better, by the rule of early stopping, than all before it; 0 if none was better than the untrained network.
 
     Raises:
@@ -52,8 +52,8 @@ def run(
             values[name].append(history[quantity][-1])
         values["epochs"].append(epoch[-1])
         values["best_epoch"].append(improved[-1] if len(improved) else 0)
-    metric = metric_dataset("training_summary", values, dumps, settings)
-    return metric, summarize_runs(metric, "training_summary")
+    metric = metric_dataset("training_outcome", values, dumps, settings)
+    return metric, summarize_runs(metric, "training_outcome")
 
 
 def _history(dump: Dump) -> dict[str, np.ndarray]:
