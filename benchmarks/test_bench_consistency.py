@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from timing import peak_megabytes, seconds
 
-from toporep.metrics.class_similarity import class_similarity
-from toporep.metrics.consistency import consistency
+from toporep.metrics.class_similarity import class_cosine_similarity
+from toporep.metrics.consistency import rdm_consistency
 
 MODELS, IMAGES, UNITS = 5, 1000, 256
 
@@ -31,9 +31,9 @@ def test_consistency_of_five_models():
         triangles = [(1 - np.corrcoef(model.astype(np.float64)))[upper] for model in models]
         return np.mean([np.corrcoef(a, b)[0, 1] for a, b in itertools.combinations(triangles, 2)])
 
-    assert consistency(models).mean == pytest.approx(whole_matrices(), abs=1e-12)
-    taken, ratio = seconds(lambda: consistency(models)), seconds(whole_matrices)
-    megabytes = peak_megabytes(lambda: consistency(models))
+    assert rdm_consistency(models).mean == pytest.approx(whole_matrices(), abs=1e-12)
+    taken, ratio = seconds(lambda: rdm_consistency(models)), seconds(whole_matrices)
+    megabytes = peak_megabytes(lambda: rdm_consistency(models))
     print(
         f"\nconsistency of {MODELS} models x {IMAGES} images x {UNITS} units: {taken:.3f} s, {megabytes:.0f} MB; "
         f"{ratio / taken:.1f} times as fast as NumPy's corrcoef on whole matrices"
@@ -45,8 +45,8 @@ def test_consistency_of_five_models():
 def test_class_similarity_of_five_models():
     models, labels = embeddings(), np.repeat(np.arange(10), IMAGES // 10)
     for center in (False, True):
-        taken = seconds(lambda center=center: class_similarity(models, labels, center=center))
-        megabytes = peak_megabytes(lambda center=center: class_similarity(models, labels, center=center))
+        taken = seconds(lambda center=center: class_cosine_similarity(models, labels, center=center))
+        megabytes = peak_megabytes(lambda center=center: class_cosine_similarity(models, labels, center=center))
         kind = "centered" if center else "raw"
         print(f"\n{kind} cosines of {MODELS} models x {IMAGES} images: {taken:.3f} s, {megabytes:.0f} MB")
         assert taken < 2

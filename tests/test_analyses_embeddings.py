@@ -37,7 +37,7 @@ from toporep.analyses import (
     morans_i,
     rdm_consistency,
     training_curves,
-    training_summary,
+    training_outcome,
     tsne,
     weight_norms,
 )
@@ -45,8 +45,7 @@ from toporep.analyses.dumps import DumpReader, read_dump
 from toporep.cli import analyze
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset, write_dataset
-from toporep.metrics import colocalization_null
-from toporep.metrics.consistency import consistency, first_of_each_class
+from toporep.metrics import colocalization_null, consistency
 from toporep.metrics.ensembles import ensemble_accuracy, ensemble_predictions
 from toporep.schemas import SCHEMAS, summarized
 from toporep.sheet import moore_pairs
@@ -57,7 +56,7 @@ SMALL = {
     "accuracy": {},
     "morans_i": {"neighborhood": "rook"},
     "weight_norms": {},
-    "training_summary": {},
+    "training_outcome": {},
     "concentration": {},
     "colocalization": {"relabellings": 20, "inclusive": True},
     "rdm_consistency": {"per_class": 8},
@@ -69,7 +68,7 @@ ANALYSES = {
     "accuracy": accuracy,
     "morans_i": morans_i,
     "weight_norms": weight_norms,
-    "training_summary": training_summary,
+    "training_outcome": training_outcome,
     "concentration": concentration,
     "colocalization": colocalization,
     "rdm_consistency": rdm_consistency,
@@ -155,7 +154,7 @@ def test_both_files_have_their_schema(tmp_path, few, noisy, name):
     assert read["n"].values.tolist() == [4 if name == "ensembles" else 3] * len(conditions)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "weight_norms", "training_summary", "concentration", "morans_i"])
+@pytest.mark.parametrize("name", ["accuracy", "weight_norms", "training_outcome", "concentration", "morans_i"])
 def test_summary_is_mean_and_standard_error_over_trials(few, name):
     metric, summary = ANALYSES[name].run(few, SMALL[name], {})
     for variable in summarized(SCHEMAS[name]):
@@ -250,7 +249,7 @@ def test_weights_of_every_run(few):
 
 
 def test_end_of_training(few):
-    metric, _ = training_summary.run(few, {}, {})
+    metric, _ = training_outcome.run(few, {}, {})
     for index, path in enumerate(few):
         data = read_dump(path).data
         last = {name: data["history"].sel(quantity=name).values[-1] for name in data["quantity"].values}
@@ -272,7 +271,7 @@ def test_best_epoch(tmp_path, since_best, best):
     dump = embedding_dump(("margin", 0.2, 0)).isel(epoch=slice(5)).copy(deep=True)
     dump["history"].loc[{"quantity": "epochs_since_best"}] = since_best
     (path,) = rewrite(tmp_path, {0: dump})
-    metric, _ = training_summary.run([path], {}, {})
+    metric, _ = training_outcome.run([path], {}, {})
     assert (metric["best_epoch"].item(), metric["epochs"].item()) == (best, 4)
 
 
@@ -281,7 +280,7 @@ def test_histories_that_tell_no_end_are_refused(tmp_path):
     untrained, other = dump.isel(epoch=slice(1)), dump.drop_isel(quantity=-1)
     for history, message in ((untrained, "at least one epoch of training"), (other, "lacks epochs_since_best")):
         with pytest.raises(TopoRepError, match=message):
-            training_summary.run(rewrite(tmp_path, {0: history}), {}, {})
+            training_outcome.run(rewrite(tmp_path, {0: history}), {}, {})
 
 
 # Maps
@@ -391,10 +390,12 @@ def test_the_order_of_dumps_does_not_matter_to_consistency(few):
     found, expected = (one.to_dataframe().reset_index().sort_values([*order, "pair"]) for one in (shuffled, metric))
     np.testing.assert_array_equal(found[[*order, "consistency"]], expected[[*order, "consistency"]])
     dump = read_dump(few[0])
-    chosen = first_of_each_class(dump.label, 8)
+    chosen = consistency.first_of_each_class(dump.label, 8)
     assert np.diff(dump.label[chosen]).min() == 0 and metric.attrs["n_images"] == 80
     own = np.stack([read_dump(path).activations[chosen] for path in few[:3]])
-    np.testing.assert_allclose(metric["consistency"].values[0], consistency(own).correlations[np.triu_indices(3, 1)])
+    np.testing.assert_allclose(
+        metric["consistency"].values[0], consistency.rdm_consistency(own).correlations[np.triu_indices(3, 1)]
+    )
 
 
 def test_a_network_without_geometry_is_left_out_of_consistency(tmp_path):
@@ -433,7 +434,7 @@ def test_pooled_deviation_is_that_of_the_pairs_of_all_trials(few):
         of_pairs: dict[tuple[str, str], list] = {}
         for path in paths:
             dump = read_dump(path)
-            chosen = first_of_each_class(dump.label, 8)
+            chosen = consistency.first_of_each_class(dump.label, 8)
             embedding, label = dump.activations[chosen].astype(np.float64), dump.label[chosen]
             upper = np.triu(np.ones((80, 80), dtype=bool), k=1)
             same = label[:, None] == label
@@ -482,7 +483,7 @@ def test_map_is_that_of_scikit_learn(few):
     animate = np.isin(np.array(CLASSES)[metric["label"].values], ANIMATE)
     for index, path in enumerate(few[:2]):
         dump = read_dump(path)
-        embedding = dump.activations[first_of_each_class(dump.label, 6)].astype(np.float64)
+        embedding = dump.activations[consistency.first_of_each_class(dump.label, 6)].astype(np.float64)
         with threadpool_limits(1):
             expected = TSNE(perplexity=10, random_state=42).fit_transform(embedding)
         np.testing.assert_array_equal(metric["coordinates"].values[index], expected)

@@ -6,7 +6,7 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import silhouette_samples
 
 from toporep.errors import TopoRepError
-from toporep.metrics.class_similarity import better_separated, class_similarity, over_trials, silhouette
+from toporep.metrics.class_similarity import better_separated, class_cosine_similarity, over_trials, silhouette
 from toporep.metrics.consistency import first_of_each_class
 
 # Table 1: within and across, for rho of 0, .008, .04, .2, 1 and 5; and where both are bold.
@@ -34,7 +34,7 @@ def random_embeddings(seed: int, shape: tuple[int, ...] = (30, 6)) -> tuple[np.n
 def test_values_of_the_published_code():
     embeddings, labels = five_models()
     chosen = first_of_each_class(labels, 100)
-    found = class_similarity(embeddings[:, chosen], labels[chosen])
+    found = class_cosine_similarity(embeddings[:, chosen], labels[chosen])
     published = {
         "within_mean": [0.933725187481, 0.934187296232, 0.932258247995, 0.935084928246, 0.932189457547],
         "within_sd": [0.0227125616954, 0.0228195484421, 0.0225941370639, 0.0228887033727, 0.0230630816014],
@@ -51,7 +51,7 @@ def test_agrees_with_scipy_on_all_pairs(center):
     embeddings, labels = random_embeddings(0)
     cosines = 1 - pdist(embeddings - embeddings.mean(axis=0) * center, "cosine")
     same = pdist(labels[:, None], "hamming") == 0
-    found = class_similarity(embeddings, labels, center=center)
+    found = class_cosine_similarity(embeddings, labels, center=center)
     expected = [f(cosines[which]) for which in (same, ~same) for f in (np.mean, np.std, len)]
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
@@ -60,11 +60,11 @@ def test_centered_cosines_do_not_see_an_offset_and_raw_ones_see_little_else():
     """The drift of Table 1 at large rho: as weights shrink beside the offset, raw cosines go to 1."""
     embeddings, labels = random_embeddings(1)
     offset = np.random.default_rng(2).normal(size=6)
-    centered = class_similarity(embeddings, labels, center=True)
+    centered = class_cosine_similarity(embeddings, labels, center=True)
     for scale, least in ((1e-2, 0.99), (1e-3, 0.9999)):
         shrunk = scale * embeddings + offset
-        np.testing.assert_allclose(class_similarity(shrunk, labels, center=True), centered, atol=1e-9)
-        raw = class_similarity(shrunk, labels)
+        np.testing.assert_allclose(class_cosine_similarity(shrunk, labels, center=True), centered, atol=1e-9)
+        raw = class_cosine_similarity(shrunk, labels)
         assert raw.within_mean > raw.across_mean > least
     assert centered.within_mean > 0.2 > 0 > centered.across_mean
 
@@ -72,39 +72,39 @@ def test_centered_cosines_do_not_see_an_offset_and_raw_ones_see_little_else():
 def test_length_of_an_embedding_does_not_matter_but_its_direction():
     embeddings, labels = random_embeddings(3)
     lengths = np.random.default_rng(4).uniform(1e-3, 1e3, (30, 1))
-    expected = class_similarity(embeddings, labels)
-    np.testing.assert_allclose(class_similarity(lengths * embeddings, labels), expected, atol=1e-12)
+    expected = class_cosine_similarity(embeddings, labels)
+    np.testing.assert_allclose(class_cosine_similarity(lengths * embeddings, labels), expected, atol=1e-12)
     for scale in (1e-200, 1e-30, 1e200):
-        np.testing.assert_allclose(class_similarity(scale * embeddings, labels), expected, atol=1e-12)
+        np.testing.assert_allclose(class_cosine_similarity(scale * embeddings, labels), expected, atol=1e-12)
 
 
 def test_classes_in_orthogonal_directions():
     embeddings, labels = np.repeat(np.eye(3), 4, axis=0), np.repeat([5, 1, 8], 4)
-    assert class_similarity(embeddings, labels) == pytest.approx((1, 0, 18, 0, 0, 48), abs=1e-15)
+    assert class_cosine_similarity(embeddings, labels) == pytest.approx((1, 0, 18, 0, 0, 48), abs=1e-15)
 
 
 def test_batch_is_the_models_one_by_one():
     embeddings, labels = random_embeddings(5, (2, 3, 25, 6))
     for center in (False, True):
-        together = class_similarity(embeddings.astype(np.float32), labels, center=center)
+        together = class_cosine_similarity(embeddings.astype(np.float32), labels, center=center)
         assert together.within_mean.shape == (2, 3)
-        alone = class_similarity(embeddings[1, 2].astype(np.float32), labels, center=center)
+        alone = class_cosine_similarity(embeddings[1, 2].astype(np.float32), labels, center=center)
         assert [values[1, 2] for values in together] == list(alone)
 
 
 def test_embeddings_without_direction_are_left_out():
     embeddings, labels = random_embeddings(6)
     dead = np.concatenate([embeddings, np.zeros((2, 6))])
-    assert class_similarity(dead, np.append(labels, [0, 1])) == class_similarity(embeddings, labels)
+    assert class_cosine_similarity(dead, np.append(labels, [0, 1])) == class_cosine_similarity(embeddings, labels)
     # 0.1 is not exact in binary, and the mean of 30 copies need not be 0.1.
-    nothing = class_similarity(np.full((30, 6), 0.1), labels, center=True)
+    nothing = class_cosine_similarity(np.full((30, 6), 0.1), labels, center=True)
     assert np.isnan(nothing.within_mean) and nothing.within_pairs == nothing.across_pairs == 0
 
 
 def test_input_is_left_as_it_was():
     embeddings, labels = random_embeddings(7)
     before = embeddings.copy()
-    class_similarity(embeddings, labels, center=True)
+    class_cosine_similarity(embeddings, labels, center=True)
     np.testing.assert_array_equal(embeddings, before)
 
 
@@ -175,7 +175,7 @@ def test_silhouette_of_classes_apart_and_of_none():
 )
 def test_refuses_embeddings(embeddings, labels, message):
     with pytest.raises(TopoRepError, match=message):
-        class_similarity(embeddings, np.array(labels))
+        class_cosine_similarity(embeddings, np.array(labels))
 
 
 @pytest.mark.parametrize(

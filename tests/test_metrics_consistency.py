@@ -6,7 +6,7 @@ import scipy.stats
 
 from toporep.errors import TopoRepError
 from toporep.metrics.colocalization import chance_distance, colocalization_distance
-from toporep.metrics.consistency import consistency, dissimilarities, first_of_each_class
+from toporep.metrics.consistency import first_of_each_class, rdm, rdm_consistency
 from toporep.metrics.morans_i import morans_i
 
 
@@ -27,14 +27,14 @@ def random_models(seed: int, shape: tuple[int, ...] = (3, 12, 7)) -> np.ndarray:
 def test_value_of_the_published_code():
     embeddings, labels = five_models()
     embeddings = embeddings[:, first_of_each_class(labels, 100)]
-    found = consistency(embeddings)
+    found = rdm_consistency(embeddings)
     assert found.mean == pytest.approx(0.919774053504, abs=1e-9)
     assert found.sd == pytest.approx(0.028871637307, abs=1e-9)
     assert found.pairs == 10
     published = [0.95302046664, 0.898720416744, 0.895387490258, 0.887227906827, 0.952804305028]
     published += [0.910176486226, 0.895990766407, 0.949070933131, 0.899672446953, 0.955669316827]
     np.testing.assert_allclose(found.correlations[np.triu_indices(5, k=1)], published, atol=1e-9)
-    first = dissimilarities(embeddings[0])
+    first = rdm(embeddings[0])
     assert first.shape == (499_500,)
     published = [0.0112784565403, 0.0468040073748, 0.0428139722868, 0.0431818592993, 0.0418319432215]
     np.testing.assert_allclose(first[:5], published, atol=1e-9)
@@ -42,7 +42,7 @@ def test_value_of_the_published_code():
 
 def test_float32_as_the_published_code_has_it():
     embeddings, labels = five_models()
-    found = consistency(embeddings[:, first_of_each_class(labels, 100)].astype(np.float32))
+    found = rdm_consistency(embeddings[:, first_of_each_class(labels, 100)].astype(np.float32))
     assert found.mean == pytest.approx(0.9197835743427276, abs=1e-4)
 
 
@@ -51,17 +51,17 @@ def test_agrees_with_rsatoolbox():
     models = random_models(0, (4, 15, 9))
     matrices = [rsatoolbox.rdm.calc_rdm(rsatoolbox.data.Dataset(model), method="correlation") for model in models]
     for model, matrix in zip(models, matrices, strict=True):
-        np.testing.assert_allclose(dissimilarities(model), matrix.dissimilarities[0], atol=1e-12)
+        np.testing.assert_allclose(rdm(model), matrix.dissimilarities[0], atol=1e-12)
     expected = [[rsatoolbox.rdm.compare(a, b, method="corr")[0, 0] for b in matrices] for a in matrices]
-    np.testing.assert_allclose(consistency(models).correlations, expected, atol=1e-12)
+    np.testing.assert_allclose(rdm_consistency(models).correlations, expected, atol=1e-12)
 
 
 def test_agrees_with_scipy_on_each_pair():
     models = random_models(1)
     triangles = [[1 - scipy.stats.pearsonr(a, b)[0] for i, a in enumerate(m) for b in m[i + 1 :]] for m in models]
-    np.testing.assert_allclose(dissimilarities(models), triangles, atol=1e-12)
+    np.testing.assert_allclose(rdm(models), triangles, atol=1e-12)
     pairs = [scipy.stats.pearsonr(triangles[a], triangles[b])[0] for a, b in ((0, 1), (0, 2), (1, 2))]
-    found = consistency(models)
+    found = rdm_consistency(models)
     assert found.mean == pytest.approx(np.mean(pairs), abs=1e-12)
     assert found.sd == pytest.approx(np.std(pairs, ddof=1), abs=1e-12)
 
@@ -71,26 +71,26 @@ def test_sees_geometry_and_nothing_else():
     model = random_models(2, (1, 10, 8))[0]
     generator = np.random.default_rng(3)
     changed = generator.uniform(0.1, 5, (10, 1)) * model[:, generator.permutation(8)] + generator.normal(size=(10, 1))
-    found = consistency(np.stack([model, changed]))
+    found = rdm_consistency(np.stack([model, changed]))
     assert found.mean == pytest.approx(1.0, abs=1e-12) and np.isnan(found.sd) and found.pairs == 1
 
 
 def test_unrelated_models_are_not_consistent():
-    found = consistency(np.random.default_rng(4).normal(size=(4, 100, 50)))
+    found = rdm_consistency(np.random.default_rng(4).normal(size=(4, 100, 50)))
     assert abs(found.mean) < 0.03
 
 
 def test_opposite_patterns_are_as_dissimilar_as_can_be():
     pattern = np.random.default_rng(5).normal(size=9)
-    np.testing.assert_allclose(dissimilarities(np.stack([pattern, 3 + pattern, -pattern])), [0, 2, 2], atol=1e-12)
+    np.testing.assert_allclose(rdm(np.stack([pattern, 3 + pattern, -pattern])), [0, 2, 2], atol=1e-12)
 
 
 def test_leading_dimensions_are_separate_sets():
     models = random_models(6, (2, 3, 4, 11, 6)).astype(np.float32)
-    found = consistency(models)
+    found = rdm_consistency(models)
     assert found.mean.shape == (2, 3) and found.correlations.shape == (2, 3, 4, 4)
     for index in np.ndindex(2, 3):
-        for together, alone in zip(found, consistency(models[index]), strict=True):
+        for together, alone in zip(found, rdm_consistency(models[index]), strict=True):
             np.testing.assert_array_equal(together[index], alone)
 
 
@@ -98,23 +98,23 @@ def test_an_image_that_all_units_answer_alike_has_no_dissimilarity():
     models = random_models(7, (3, 12, 7))
     # 0.1 is not exact in binary, and the mean of 7 copies need not be 0.1.
     models[1, 4] = 0.1
-    assert np.isnan(dissimilarities(models[1])).sum() == 11
-    found = consistency(models)
+    assert np.isnan(rdm(models[1])).sum() == 11
+    found = rdm_consistency(models)
     assert found.pairs == 1 and found.mean == found.correlations[0, 2] and np.isnan(found.correlations[1]).all()
     models[2, 4] = 0.1
-    assert consistency(models).pairs == 0 and np.isnan(consistency(models).mean)
+    assert rdm_consistency(models).pairs == 0 and np.isnan(rdm_consistency(models).mean)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-200, 1e150])
 def test_tiny_and_huge_activations_keep_their_geometry(scale):
     models = random_models(8)
-    assert consistency(scale * models).mean == pytest.approx(consistency(models).mean, abs=1e-9)
+    assert rdm_consistency(scale * models).mean == pytest.approx(rdm_consistency(models).mean, abs=1e-9)
 
 
 def test_input_is_left_as_it_was():
     models = random_models(9)
     before = models.copy()
-    consistency(models)
+    rdm_consistency(models)
     np.testing.assert_array_equal(models, before)
 
 
@@ -134,7 +134,7 @@ def test_first_images_of_each_class_in_their_own_order():
 )
 def test_refuses_too_little(shape, message):
     with pytest.raises(TopoRepError, match=message):
-        consistency(np.zeros(shape))
+        rdm_consistency(np.zeros(shape))
 
 
 @pytest.mark.parametrize(

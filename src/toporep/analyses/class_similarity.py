@@ -15,7 +15,7 @@ from toporep.analyses.dumps import (
     metric_dataset,
     point_coords,
 )
-from toporep.metrics.class_similarity import class_similarity, over_trials
+from toporep.metrics.class_similarity import class_cosine_similarity, over_trials
 from toporep.metrics.consistency import first_of_each_class
 from toporep.metrics.statistics import summarize
 
@@ -53,7 +53,7 @@ def run(
     for dump in dumps:
         chosen = first_of_each_class(dump.label, settings["per_class"])
         embeddings, labels = dump.activations[chosen], dump.label[chosen]
-        found = [class_similarity(embeddings, labels, center=name == "centered") for name in _CENTERING]
+        found = [class_cosine_similarity(embeddings, labels, center=name == "centered") for name in _CENTERING]
         for name in names:
             values[name].append([getattr(one, name) for one in found])
     coords = {"centering": ("centering", np.array(_CENTERING, dtype=object))}

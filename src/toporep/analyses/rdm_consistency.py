@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toporep.analyses.dumps import DumpReader, complete_settings, group_points, point_coords, shared_seeds
-from toporep.metrics.consistency import consistency, first_of_each_class
+from toporep.metrics.consistency import first_of_each_class, rdm_consistency
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,7 +49,7 @@ def run(
     found = []
     for indices in points.values():
         by_seed = sorted(indices, key=lambda index: dumps.runs[index].seed)
-        found.append(consistency(np.stack([embeddings[index] for index in by_seed])))
+        found.append(rdm_consistency(np.stack([embeddings[index] for index in by_seed])))
     seed_a, seed_b = np.array(list(combinations(seeds, 2)), dtype=np.int64).T
     pairs = np.triu_indices(len(seeds), k=1)
     attrs = {**dumps.attributes(settings), "n_images": len(embeddings[0])}

@@ -2,6 +2,13 @@
 
 from toporep.metrics.activity import percent_zero
 from toporep.metrics.calibration import accuracy, confidence, expected_calibration_error, logit_gap, probability_gap
+from toporep.metrics.class_similarity import (
+    ClassSimilarity,
+    better_separated,
+    class_cosine_similarity,
+    over_trials,
+    silhouette,
+)
 from toporep.metrics.colocalization import (
     Colocalization,
     chance_distance,
@@ -10,6 +17,8 @@ from toporep.metrics.colocalization import (
     share_correlated,
     unit_correlations,
 )
+from toporep.metrics.concentration import edge_center_ratio, kurtosis, top_share
+from toporep.metrics.consistency import Consistency, first_of_each_class, rdm, rdm_consistency
 from toporep.metrics.correlations import (
     CorrelationStatistics,
     correlation_histogram,
@@ -19,6 +28,7 @@ from toporep.metrics.correlations import (
 )
 from toporep.metrics.dimensionality import effective_dimensionality, weight_dimensionality
 from toporep.metrics.eccentricity import EccentricityTuning, GaussianFit, eccentricity_class, fit_gaussian
+from toporep.metrics.ensembles import EnsembleAccuracy, disagreement, ensemble_accuracy, ensemble_predictions
 from toporep.metrics.entropy import unit_entropy, unit_variance
 from toporep.metrics.harmonics import (
     dominant_harmonic,
@@ -32,44 +42,62 @@ from toporep.metrics.harmonics import (
 from toporep.metrics.morans_i import expected_morans_i, morans_i
 from toporep.metrics.rsm import rsm, second_order_similarity
 from toporep.metrics.statistics import Summary, quantiles, summarize
+from toporep.metrics.weight_distance import neighbor_distance, weight_norms
 from toporep.metrics.weight_noise import WeightNoise, weight_noise_draws, weight_noise_robustness
 
 __all__ = [
+    "ClassSimilarity",
     "Colocalization",
+    "Consistency",
     "CorrelationStatistics",
     "EccentricityTuning",
+    "EnsembleAccuracy",
     "GaussianFit",
     "Summary",
     "WeightNoise",
     "accuracy",
+    "better_separated",
     "chance_distance",
+    "class_cosine_similarity",
     "colocalization_distance",
     "colocalization_null",
     "confidence",
     "correlation_histogram",
     "correlation_statistics",
+    "disagreement",
     "dominant_harmonic",
     "eccentricity_class",
+    "edge_center_ratio",
     "effective_dimensionality",
+    "ensemble_accuracy",
+    "ensemble_predictions",
     "expected_agreement",
     "expected_calibration_error",
     "expected_morans_i",
+    "first_of_each_class",
     "fit_gaussian",
     "harmonic_power",
+    "kurtosis",
     "logit_gap",
     "morans_i",
     "neighbor_correlations",
+    "neighbor_distance",
     "neighborhood_agreement",
+    "over_trials",
     "pair_correlations",
     "percent_zero",
     "phase_class",
     "preferred_angle",
     "probability_gap",
     "quantiles",
+    "rdm",
+    "rdm_consistency",
     "rsm",
     "second_order_similarity",
     "share_correlated",
+    "silhouette",
     "summarize",
+    "top_share",
     "transition_shares",
     "unit_correlations",
     "unit_entropy",
@@ -77,4 +105,5 @@ __all__ = [
     "weight_dimensionality",
     "weight_noise_draws",
     "weight_noise_robustness",
+    "weight_norms",
 ]

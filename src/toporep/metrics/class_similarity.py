@@ -26,7 +26,7 @@ class ClassSimilarity(NamedTuple):
     across_pairs: np.ndarray
 
 
-def class_similarity(embeddings: np.ndarray, labels: np.ndarray, *, center: bool = False) -> ClassSimilarity:
+def class_cosine_similarity(embeddings: np.ndarray, labels: np.ndarray, *, center: bool = False) -> ClassSimilarity:
     """Cosine similarity of the embeddings of images of one class, and of different classes.
 
     Args:

@@ -25,7 +25,7 @@ class Consistency(NamedTuple):
     correlations: np.ndarray
 
 
-def consistency(activations: np.ndarray) -> Consistency:
+def rdm_consistency(activations: np.ndarray) -> Consistency:
     """Mean Pearson correlation of the dissimilarity matrices of all pairs of models.
 
     Args:
@@ -49,7 +49,7 @@ def consistency(activations: np.ndarray) -> Consistency:
         raise TopoRepError(f"activations: expected at least 2 models and 3 images, found {models} and {images}")
     correlations = np.empty((*batch, models, models))
     for index in np.ndindex(*batch):
-        correlations[index] = _correlate([dissimilarities(model) for model in activations[index]])
+        correlations[index] = _correlate([rdm(model) for model in activations[index]])
     of_pairs = correlations[..., *np.triu_indices(models, k=1)]
     defined = np.isfinite(of_pairs)
     pairs = defined.sum(axis=-1, dtype=np.int64)
@@ -58,7 +58,7 @@ def consistency(activations: np.ndarray) -> Consistency:
     return Consistency(mean[()], np.sqrt(divide(squares, pairs - 1))[()], pairs[()], correlations)
 
 
-def dissimilarities(activations: np.ndarray) -> np.ndarray:
+def rdm(activations: np.ndarray) -> np.ndarray:
     """Representational dissimilarity of all pairs of images: 1 - Pearson's r over units.
 
     Args:
