@@ -35,17 +35,26 @@ OF_SCHEMA = {
     "dimensionality": {"quantity": ["weights", "weights_transposed", "activations_pre", "activations_post"]},
     "training_curves": {"quantity": ["train_accuracy", "train_cross_entropy", "spatial_loss"]},
     "image_noise_robustness": {"level": [0.01, 0.05, 0.1, 0.15, 0.2]},
+    "ensembles": {
+        "kind": ["pink", "white", "salt_pepper"],
+        "level": [0.01, 0.05, 0.1, 0.15, 0.2],
+        "vote": ["probability", "logit"],
+    },
+    "class_similarity": {"centering": ["raw", "centered"]},
+    "tsne": {"space": ["embedding", "map"], "grouping": ["class", "animacy"]},
 }
 # Dimensions without a coordinate of their own name.
 _UNLABELLED = {"weight_noise": ("level",)}
 
 
 def labels(schema: str, dim: str) -> list:
-    return OF_SCHEMA.get(schema, {}).get(dim, LABELS[dim])
+    return {**LABELS, **OF_SCHEMA.get(schema, {})}[dim]
 
 
 class World:
     """Metric files in memory: every variable is noise until a claim's part of it is set."""
+
+    paper = "truong2025"
 
     def __init__(self, *, seeds: int = 10, noise: float = 1e-3, scale: str = "paper", sources=None) -> None:
         self.seeds, self.noise, self.scale = seeds, noise, scale
@@ -54,16 +63,27 @@ class World:
         self.random = np.random.default_rng(0)
 
     def evidence(self) -> Evidence:
-        return Evidence("truong2025", self.scale, self.files)
+        return Evidence(self.paper, self.scale, self.files)
+
+    def points(self) -> list[tuple[str, float]]:
+        """Conditions with their strengths."""
+        return [("control", 0.0)] + [(name, strength) for name in CONDITIONS for strength in STRENGTHS]
+
+    def strengths(self, condition: str) -> list[float]:
+        return [strength for name, strength in self.points() if name == condition]
+
+    def dims(self, leaf: Leaf) -> tuple[str, ...]:
+        """Dimensions of a variable after that of its runs."""
+        return SCHEMAS[leaf.schema].variables[leaf.variable][0][1:]
 
     def variable(self, leaf: Leaf) -> xr.DataArray:
         """The values of all runs; numbers written into it are in the file."""
         file = self.files.setdefault((leaf.dataset, leaf.analysis), self._empty(leaf))
         if leaf.variable not in file:
-            dims = SCHEMAS[leaf.schema].variables[leaf.variable][0]
-            sizes = [file.sizes["run"], *(len(labels(leaf.schema, dim)) for dim in dims[1:])]
-            file[leaf.variable] = (dims, self.random.uniform(1, 2, sizes))
-            for dim in dims[1:]:
+            dims = self.dims(leaf)
+            sizes = [file.sizes["run"], *(len(labels(leaf.schema, dim)) for dim in dims)]
+            file[leaf.variable] = (("run", *dims), self.random.uniform(1, 2, sizes))
+            for dim in dims:
                 if dim not in file.coords and dim not in _UNLABELLED.get(leaf.schema, ()):
                     # A column of bins is known by the left edges.
                     file.coords["bin_left" if dim == "bin" else dim] = (dim, labels(leaf.schema, dim))
@@ -72,7 +92,7 @@ class World:
     def set(self, leaf: Leaf, value: Callable[[str, int, int], float] | float) -> None:
         """Give a leaf's places a number, or a function of (dimension, index, count) that is added over dimensions."""
         variable = self.variable(leaf)
-        strengths = STRENGTHS if leaf.condition != "control" else (0.0,)
+        strengths = self.strengths(leaf.condition)
         chosen = [("strength", positions(leaf.strength, strengths))]
         chosen += [(dim, positions(selector, labels(leaf.schema, dim))) for dim, selector in leaf.at]
         runs = variable["condition"].values == leaf.condition
@@ -87,8 +107,7 @@ class World:
             variable.values[np.ix_(rows, *(places for _, places in chosen[1:]))] = block
 
     def _empty(self, leaf: Leaf) -> xr.Dataset:
-        runs = [("control", 0.0)] + [(name, strength) for name in CONDITIONS for strength in STRENGTHS]
-        runs = [(*run, seed) for run in runs for seed in range(self.seeds)]
+        runs = [(*point, seed) for point in self.points() for seed in range(self.seeds)]
         columns = dict(zip(("condition", "strength", "seed"), zip(*runs, strict=True), strict=True))
         coords = {name: ("run", np.array(column)) for name, column in columns.items()}
         return xr.Dataset(coords=coords, attrs={"source": self.sources[leaf.dataset], "scale": self.scale})
@@ -105,16 +124,19 @@ def positions(selector: Selector, known: list) -> list[int]:
     return [list(known).index(value) for value in selector.values]
 
 
-def make(claim: Claim, *, holds: bool, **options) -> World:
+def make(claim: Claim, *, holds: bool, kind: type[World] = World, **options) -> World:
     """A world in which the claim holds, or in which it does not."""
-    world = World(**options)
+    world = kind(**options)
     for leaf in claim.leaves:
         world.variable(leaf)
     settings, of, than = claim.options, claim.quantities.get("of"), claim.quantities.get("than")
-    if claim.id in _BY_HAND:
-        _BY_HAND[claim.id](world, claim, holds)
+    if (world.paper, claim.id) in BY_HAND:
+        BY_HAND[world.paper, claim.id](world, claim, holds)
     elif claim.kind in ("number", "sign"):
         give(world, of, _target(settings, holds))
+    elif "ratio" in settings:
+        give(world, of, 20.0 * settings["ratio"] * (1.2 if holds else 1 / 1.2))
+        give(world, than, 20.0)
     elif claim.kind == "greater":
         lead = settings.get("by", 0) + 1 if holds else settings.get("by", 0) - 1
         give(world, of, 20.0 + lead)
@@ -127,8 +149,10 @@ def make(claim: Claim, *, holds: bool, **options) -> World:
             curve(world, than, along, lambda i, n: sign * i / 2)
     else:
         sign = (1 if settings["form"] == "valley" else -1) * (1 if holds else -1)
-        lowest = 1 if "at" in settings else 3
-        curve(world, of, settings.get("along", "strength"), lambda i, n: sign * abs(i - lowest))
+        along = settings.get("along", "strength")
+        known = of.strength.values if along == "strength" else labels(of.schema, along)
+        lowest = known.index(settings["at"][0]) if "at" in settings else 3
+        curve(world, of, along, lambda i, n: sign * abs(i - lowest))
     return world
 
 
@@ -143,7 +167,7 @@ def give(world: World, quantity: Quantity, target: float) -> None:
     target /= quantity.times
     ranged = next((dim for dim, selector in reductions.items() if selector.reduction == "range"), None)
     if ranged:
-        world.set(quantity, lambda dim, i, n: target * i / (n - 1) if dim == ranged else 0.0)
+        world.set(quantity, lambda dim, i, n: max(target, 0.0) * i / (n - 1) if dim == ranged else 0.0)
         return
     for selector in reductions.values():
         if selector.reduction == "sum":
@@ -185,4 +209,4 @@ def _late_drop(world: World, claim: Claim, holds: bool) -> None:
     world.set(term, lambda dim, i, n: (0.6 if i < drop else 0.3) if dim == "epoch" else 0.0)
 
 
-_BY_HAND = {"C31c": _early_drop, "C31f": _late_drop}
+BY_HAND = {("truong2025", "C31c"): _early_drop, ("truong2025", "C31f"): _late_drop}

@@ -153,7 +153,7 @@ OF = "claims.C1.test.greater.of"
         ("claims.C1.test.greater.by", "2", "C1.test.greater.by: '2' is text, not a number"),
         ("claims.C1.test", {"number": {"of": NUMBER, "equals": 1}}, "C1.test.number: expected as bounds"),
         ("claims.C1.test", {"sign": {"of": NUMBER}}, "C1.test.sign: expected as bounds above or below; found none"),
-        ("claims.C1.test", {}, "C1.test: expected one of number, greater, sign, trend, shape, function, found"),
+        ("claims.C1.test", {}, "C1.test: expected one of number, greater, sign, trend, shape, function, table, found"),
         (
             "claims.C1.test",
             {"trend": {"of": NUMBER, "direction": "rises"}},
@@ -197,7 +197,7 @@ def test_snakemake_refuses_a_mistaken_claim_when_it_reads_the_rules(tmp_path):
     workflow = Workflow.from_config(MAIN, REPOSITORY)
     workflow.check_claims()
     (tmp_path / "config" / "claims").mkdir(parents=True)
-    for name in ("schemas", "papers", "catalog.yaml"):
+    for name in ("schemas", "papers", "published", "catalog.yaml"):
         (tmp_path / "config" / name).symlink_to(CONFIG / name)
     (tmp_path / "config" / "claims" / "truong2025.yaml").write_text(
         yaml.safe_dump(changed(f"{OF}.condition", "wss")), encoding="utf-8"
@@ -221,7 +221,7 @@ def test_the_rule_reads_the_metric_files_that_the_claims_name():
 
 def test_a_paper_without_claims_has_no_ledger(tmp_path):
     (tmp_path / "config").mkdir()
-    for name in ("schemas", "papers", "catalog.yaml"):
+    for name in ("schemas", "papers", "published", "catalog.yaml"):
         (tmp_path / "config" / name).symlink_to(CONFIG / name)
     workflow = Workflow.from_config(MAIN, tmp_path)
     assert (workflow.claimed_papers(), workflow.claims_files("truong2025")) == ([], [])

@@ -251,6 +251,10 @@ class Workflow:
         """The same as KEY=path arguments."""
         return [f"{key}={path}" for key, path in self.claims_inputs(paper).items()]
 
+    def claims_tables(self, paper: str) -> list[str]:
+        """Files of published numbers that a paper's claims name."""
+        return [os.path.relpath(path) for path in self.claims(paper).tables]
+
     def claims_settings(self, paper: str) -> str:
         """What the names in a paper's claims mean, as JSON."""
         config = self.config.papers[paper]

@@ -18,6 +18,7 @@ for paper in TOPOREP.claimed_papers():
             f"claims_{paper}"
         input:
             claims=TOPOREP.claims_file(paper),
+            tables=ask(lambda wildcards, paper=paper: TOPOREP.claims_tables(paper)),
             metrics=ask(lambda wildcards, paper=paper: list(TOPOREP.claims_inputs(paper).values())),
         output:
             csv=report(

@@ -5,9 +5,11 @@ Imported whenever Snakemake reads the workflow, so it loads neither NumPy nor xa
 
 from __future__ import annotations
 
+import csv
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,25 @@ from toporep.schemas import SCHEMAS
 REDUCTIONS = ("mean", "sum", "min", "max", "range")
 OPERATIONS = ("difference", "ratio")
 # Named functions of `special` and their arguments; that module needs xarray.
-FUNCTIONS = {"accuracy_at_drop": ("term", "accuracy")}
+FUNCTIONS = {
+    "accuracy_at_drop": ("term", "accuracy"),
+    "minimum_at_maximum": ("curve", "of"),
+}
+# Variables of metric files whose rows are sets of networks (a condition at one strength), with their own dimensions;
+# `sets` tells how each becomes a value for every network.
+OF_SETS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "rdm_consistency": {"consistency": (), "n": ()},
+    "ensembles": {
+        "clean_individual": (),
+        "clean_ensemble": ("vote",),
+        "clean_gain": ("vote",),
+        "individual": ("kind", "level"),
+        "ensemble": ("kind", "level", "vote"),
+        "gain": ("kind", "level", "vote"),
+    },
+}
 _WORDS = ("all", "first", "last")
-_LEAF_KEYS = ("value", "dataset", "condition", "strength", "at", "times")
+_NAME = re.compile(r"\{(\w+)\}")
 # Bounds that each kind of test must have: one of these sets.
 _BOUNDS = {
     "number": [{"equals", "within"}, {"from", "to"}, {"from"}, {"to"}],
@@ -30,6 +48,7 @@ _BOUNDS = {
     "trend": [set()],
     "shape": [set()],
     "function": [{"above"}, {"below"}],
+    "table": [{"within"}],
 }
 
 
@@ -48,10 +67,20 @@ class Selector:
     reduction: str | None = None
     bounds: bool = False
 
+    @property
+    def listed(self) -> bool:
+        """Its places are points of the claim, named one by one."""
+        return not (self.single or self.reduction or self.bounds or isinstance(self.values, str))
+
 
 @dataclass(frozen=True)
 class Leaf:
-    """One variable of a metric file, for one data set and condition."""
+    """One variable of a metric file, for one data set and condition.
+
+    Attributes:
+        over_networks: what is taken of the values of the networks: their mean, or their SD (ddof = 1).
+        control: the condition has no spatial loss, and so no strength worth a word.
+    """
 
     analysis: str
     schema: str
@@ -61,6 +90,8 @@ class Leaf:
     strength: Selector
     at: tuple[tuple[str, Selector], ...]
     times: float = 1.0
+    over_networks: str = "mean"
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,9 +118,9 @@ class Claim:
         variant: coordinates of `for_each`, such as "variant=hard", or "".
         primary: as the paper did it; False for a check with another estimator or stimulus.
         place, statement, published, chance, unit, note: as in the file.
-        kind: number, greater, sign, trend, shape or function.
-        quantities: what the test is about, by role: `of`, `than`, or a function's own names.
-        options: the rest of the test.
+        kind: number, greater, sign, trend, shape, function or table.
+        quantities: what the test is about, by role: `of`, `than`, or a function's own names; of a table, its cells.
+        options: the rest of the test; of a table, also `published`: its numbers by cell.
     """
 
     id: str
@@ -118,6 +149,18 @@ class Claim:
         """All variables that the test needs."""
         return [leaf for quantity in self.quantities.values() for leaf in leaves_of(quantity)]
 
+    def without(self, strengths: Container[float]) -> Claim:
+        """The claim on the points that are left without these strengths.
+
+        Points are places that are named one by one. What needs a strength by itself, or in a mean over several, is
+        left as it is.
+        """
+        if self.kind == "table":
+            kept = {name: leaf for name, leaf in self.quantities.items() if leaf.strength.values[0] not in strengths}
+            return replace(self, quantities=kept)
+        quantities = {name: _without(quantity, strengths) for name, quantity in self.quantities.items()}
+        return replace(self, quantities=quantities)
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -128,12 +171,18 @@ class Claims:
         families: the conditions that stand for {as}, with what each is called.
         sources: the images that each data set of the paper is made of: with others, nothing is reproduced.
         rows: the claims, written out.
+        symbol: how the paper writes the strength of the spatial loss.
+        partial: a claim about several strengths is tested on those that a scale has.
+        tables: files of published numbers that claims name.
     """
 
     paper: str
     families: Mapping[str, str]
     sources: Mapping[str, str]
     rows: tuple[Claim, ...]
+    symbol: str = "λ"
+    partial: bool = False
+    tables: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[tuple[str, str]]:
@@ -160,7 +209,8 @@ def load_claims(path: str | os.PathLike, paper: Mapping[str, Any], schema: str |
     shown = _shown(path)
     if schema is not None:
         _refuse([f"{shown}: {_place(*problem.path)}: {problem.text}" for problem in schema_problems(content, schema)])
-    rows, lines = [], []
+    content = {"families": {}, **content}
+    rows, lines, tables = [], [], _Tables(published_folder(path))
     if content["paper"] != paper["paper"]:
         lines.append(f"{shown}: paper: expected {paper['paper']!r}, found {content['paper']!r}")
     for name in content["families"]:
@@ -168,16 +218,33 @@ def load_claims(path: str | os.PathLike, paper: Mapping[str, Any], schema: str |
             lines.append(f"{shown}: families: unknown condition {name!r}{did_you_mean(name, paper['conditions'])}")
     for name, entry in content["claims"].items():
         try:
-            rows += _written_out(name, entry, content, paper)
+            rows += _written_out(name, entry, content, paper, tables)
         except _Mistake as mistake:
             lines.append(f"{shown}: claims.{name}.{mistake}")
     _refuse(lines)
-    return Claims(content["paper"], content["families"], content["sources"], tuple(rows))
+    return Claims(
+        paper=content["paper"],
+        families=content["families"],
+        sources=content["sources"],
+        rows=tuple(rows),
+        symbol=content.get("symbol", Claims.symbol),
+        partial=content.get("partial", Claims.partial),
+        tables=tables.paths,
+    )
 
 
 def leaves_of(quantity: Quantity) -> list[Leaf]:
     """The variables in a quantity, from left to right."""
     return [quantity] if isinstance(quantity, Leaf) else leaves_of(quantity.left) + leaves_of(quantity.right)
+
+
+def _without(quantity: Quantity, strengths: Container[float]) -> Quantity:
+    if isinstance(quantity, Node):
+        return Node(quantity.operation, _without(quantity.left, strengths), _without(quantity.right, strengths))
+    if not quantity.strength.listed:
+        return quantity
+    kept = tuple(value for value in quantity.strength.values if value not in strengths)
+    return replace(quantity, strength=replace(quantity.strength, values=kept))
 
 
 def _refuse(lines: list[str]) -> None:
@@ -197,7 +264,7 @@ def _place(*keys: str | int) -> str:
 # Writing out
 
 
-def _written_out(name: str, entry: Mapping, content: Mapping, paper: Mapping) -> Iterator[Claim]:
+def _written_out(name: str, entry: Mapping, content: Mapping, paper: Mapping, tables: _Tables) -> Iterator[Claim]:
     """One claim for each data set, condition, family and coordinate of `for_each`."""
     kind, test = _test(entry["test"])
     axes = {"dataset": entry["datasets"], "condition": entry.get("conditions", [None]), **entry.get("for_each", {})}
@@ -208,7 +275,11 @@ def _written_out(name: str, entry: Mapping, content: Mapping, paper: Mapping) ->
             condition = family if names["condition"] == "{as}" else names["condition"]
             words = {**names, "condition": condition, "as": family}
             reader = _Reader(words, content["strengths"], paper)
-            quantities = reader.quantities(kind, test)
+            if kind == "table":
+                quantities, options = reader.cells(test, tables)
+            else:
+                quantities = reader.quantities(kind, test)
+                options = {key: value for key, value in test.items() if key not in ("of", "than")}
             coordinates = {key: names[key] for key in entry.get("for_each", {})}
             claim = Claim(
                 id=name,
@@ -226,7 +297,7 @@ def _written_out(name: str, entry: Mapping, content: Mapping, paper: Mapping) ->
                 note=entry.get("note", ""),
                 kind=kind,
                 quantities=quantities,
-                options={key: value for key, value in test.items() if key not in ("of", "than")},
+                options=options,
             )
             yield replace(claim, datasets=tuple(sorted({leaf.dataset for leaf in claim.leaves})))
 
@@ -269,6 +340,28 @@ class _Reader:
             self._check_axis(kind, test, leaf)
         return quantities
 
+    def cells(self, test: Mapping, tables: _Tables) -> tuple[dict[str, Quantity], dict[str, Any]]:
+        """A quantity for each number of a published table, by the names of its cell, and the numbers by the same."""
+        quantities, published = {}, {}
+        for row in tables.read(test["file"]):
+            missing = [column for column in test["columns"] if column not in row]
+            if missing:
+                found = f"{missing[0]!r}{did_you_mean(missing[0], row)}"
+                raise _Mistake(f"test.table.columns: {test['file']}.csv has no column {found}")
+            cell = {name: value for name, value in row.items() if name in _names_in(test["of"])}
+            for column in test["columns"]:
+                words = {**self.words, **cell, "column": column}
+                label = ", ".join(f"{name}={_shown_value(value)}" for name, value in {**cell, "column": column}.items())
+                quantity, _ = replace(self, words=words)._quantity(test["of"], {}, "test.table.of")
+                if not isinstance(quantity, Leaf) or not quantity.strength.single:
+                    raise _Mistake("test.table.of: expected one number of one strength for each cell")
+                if not isinstance(row[column], float):
+                    found = f"{row[column]!r} in column {column!r}"
+                    raise _Mistake(f"test.table.columns: {test['file']}.csv: {found} is not a number")
+                quantities[label], published[label] = quantity, row[column]
+        options = {key: value for key, value in test.items() if key not in ("of", "columns")}
+        return quantities, {**options, "published": published}
+
     def _check_axis(self, kind: str, test: Mapping, leaf: Leaf) -> None:
         if kind not in ("trend", "shape"):
             return
@@ -297,13 +390,14 @@ class _Reader:
         for key in ("value", "condition"):
             if key not in full:
                 raise _Mistake(f"{place}: missing: {key}")
-        analysis, schema, variable = self._variable(full["value"], f"{place}.value")
+        analysis, schema, variable = self._variable(self._word(full["value"]), f"{place}.value")
         condition = self._known(full["condition"], self.paper["conditions"], "condition", f"{place}.condition")
         dataset = self._known(
             full.get("dataset", self.words["dataset"]), self.paper["datasets"], "dataset", f"{place}.dataset"
         )
         # Without a spatial loss there is one strength, 0, which stands beside every strength of another condition.
-        if list(self.paper["conditions"][condition]["strengths"]) == [0]:
+        control = list(self.paper["conditions"][condition]["strengths"]) == [0]
+        if control:
             strength = Selector((0,), single=True)
         else:
             strength = self._selector(full.get("strength", "all"), f"{place}.strength")
@@ -317,6 +411,8 @@ class _Reader:
             strength=strength,
             at=self._coordinates(at, schema, variable, f"{place}.at"),
             times=full.get("times", 1.0),
+            over_networks=full.get("over_networks", "mean"),
+            control=control,
         )
         return leaf, full
 
@@ -326,9 +422,8 @@ class _Reader:
         if analysis not in known:
             raise _Mistake(f"{place}: unknown analysis {analysis!r}{did_you_mean(analysis, known)}")
         schema = known[analysis].get("analysis", analysis)
-        variables = SCHEMAS[schema].variables
-        if variable not in variables or variables[variable][0][0] != "run":
-            known = [name for name, (dims, _) in variables.items() if dims[0] == "run"]
+        known = _variables(schema)
+        if variable not in known:
             raise _Mistake(f"{place}: unknown variable {variable!r} of {analysis}{did_you_mean(variable, known)}")
         return analysis, schema, variable
 
@@ -339,7 +434,7 @@ class _Reader:
         return name
 
     def _coordinates(self, at: Mapping, schema: str, variable: str, place: str) -> tuple[tuple[str, Selector], ...]:
-        dims = SCHEMAS[schema].variables[variable][0][1:]
+        dims = _variables(schema)[variable]
         for name in at:
             if name not in dims:
                 raise _Mistake(f"{place}.{name}: unknown coordinate of {variable!r}{did_you_mean(name, dims)}")
@@ -369,13 +464,66 @@ class _Reader:
         return Selector((given,), single=True)
 
     def _word(self, value: Any) -> Any:
-        """Put in the name that {…} stands for."""
-        if not (isinstance(value, str) and value.startswith("{") and value.endswith("}")):
+        """Put in the names that {…} stand for; where the text is nothing else, as they are."""
+        if not isinstance(value, str):
             return value
-        name = value[1:-1]
-        if self.words.get(name) is None:
-            raise _Mistake(f"{value}: stands for nothing here; known: {', '.join(self.words)}")
-        return self.words[name]
+        for name in _NAME.findall(value):
+            if self.words.get(name) is None:
+                raise _Mistake(f"{value}: stands for nothing here; known: {', '.join(self.words)}")
+        alone = _NAME.fullmatch(value)
+        return self.words[alone[1]] if alone else _NAME.sub(lambda name: str(self.words[name[1]]), value)
+
+
+def _variables(schema: str) -> Mapping[str, tuple[str, ...]]:
+    """Dimensions of a metric file's variables beside those of its networks."""
+    if schema in OF_SETS:
+        return OF_SETS[schema]
+    variables = SCHEMAS[schema].variables
+    return {name: dims[1:] for name, (dims, _) in variables.items() if dims[0] == "run"}
+
+
+def _names_in(content: Any) -> set[str]:
+    """The names in {…} anywhere in a quantity as it is written."""
+    return set(_NAME.findall(str(content)))
+
+
+# Published tables
+
+
+class _Tables:
+    """The tables of published numbers that a paper's claims name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(self._path(name) for name in sorted(self._rows))
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """Its rows by column: numbers where the text is one. Lines that begin with # are comments."""
+        if name not in self._rows:
+            path = self._path(name)
+            if not path.is_file():
+                raise _Mistake(f"test.table.file: no such file {_shown(path)}")
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+            self._rows[name] = [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(lines)]
+        return self._rows[name]
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.csv"
+
+
+def _shown_value(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def metric_schema(claims: Claims, analysis: str) -> str:
@@ -386,3 +534,9 @@ def metric_schema(claims: Claims, analysis: str) -> str:
 def claims_path(folder: str | os.PathLike, paper: str) -> Path:
     """Where a paper's claims lie below the folder that holds `config/`."""
     return Path(folder) / "config" / "claims" / f"{paper}.yaml"
+
+
+def published_folder(claims: str | os.PathLike) -> Path:
+    """Where the published numbers of the paper of this file of claims lie."""
+    claims = Path(claims)
+    return claims.parent.parent / "published" / claims.stem

@@ -12,7 +12,7 @@ single point holds at 95 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ from toporep.errors import TopoRepError
 
 HOLDS, FAILS, OPEN, NOT_RUN = "holds", "fails", "open", "not run"
 _CHOICE = "choice"
+_CELL = "cell"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Point:
             networks (for a difference: Cohen's d of the pairs); NaN where a test has two bounds or no SD.
         n: seeds that have all values.
         state: holds, fails or open, at 95 %.
-        left, right: means over seeds of the two sides of a comparison; NaN otherwise.
+        left, right: means over seeds of the two sides of a comparison, or what is measured and published in a cell of
+            a table; NaN otherwise.
     """
 
     label: str
@@ -66,6 +68,8 @@ class Result:
         needed: how many of them must hold.
         bounds: the range in which the statistic must lie.
         seeds: those that all values were taken from.
+        sources: images by data set.
+        left_out: strengths of the claim that it could not be tested at.
     """
 
     claim: Claim
@@ -76,6 +80,7 @@ class Result:
     bounds: tuple[float, float] = (-math.inf, math.inf)
     seeds: tuple[int, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[float, ...] = ()
 
     @property
     def deciding(self) -> Point | None:
@@ -88,21 +93,27 @@ class Result:
         return sum(point.state == state for point in self.points)
 
 
-def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS) -> Result:
+def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS, partial: bool = False) -> Result:
     """Test one claim on the metric files.
+
+    Args:
+        claim: the claim.
+        evidence: the metric files.
+        draws: bootstrap samples.
+        partial: of a claim about several strengths, test it on those that there are networks of.
 
     Raises:
         TopoRepError: quantities that cannot be compared.
     """
     sources = evidence.attribute(claim.datasets, "source")
+    claim, left_out = _on_what_is_there(claim, evidence) if partial else (claim, ())
     try:
-        values = {leaf: evidence.values(leaf) for leaf in claim.leaves}
+        seeds = sorted(set.intersection(*(set(evidence.seeds(leaf)) for leaf in claim.leaves)))
+        if not seeds:
+            raise NotThere("no seed has all the runs that are compared")
+        values = {leaf: evidence.values(leaf, seeds) for leaf in claim.leaves}
     except NotThere as missing:
         return Result(claim, NOT_RUN, str(missing), sources=sources)
-    seeds = sorted(set.intersection(*(set(array["seed"].values.tolist()) for array in values.values())))
-    if not seeds:
-        return Result(claim, NOT_RUN, "no seed has all the runs that are compared", sources=sources)
-    values = {leaf: array.sel(seed=seeds) for leaf, array in values.items()}
     bounds = _bounds(claim)
     try:
         points = _points(claim, values, bounds, draws)
@@ -110,7 +121,22 @@ def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS) -> Result:
         raise TopoRepError(f"claim {claim.id}: its quantities cannot be compared point by point ({error})") from error
     needed = _needed(claim.options.get("needs", "all"), len(points.labels))
     outcome, reason = points.conclude(needed, len(seeds))
-    return Result(claim, outcome, reason, points.listed(), needed, bounds, tuple(seeds), sources)
+    return Result(claim, outcome, reason, points.listed(), needed, bounds, tuple(seeds), sources, left_out)
+
+
+def _on_what_is_there(claim: Claim, evidence: Evidence) -> tuple[Claim, tuple[float, ...]]:
+    """The claim without the strengths of which there are no networks, and these; whole if too few are left."""
+    leaves = [leaf for leaf in claim.leaves if leaf.strength.listed or claim.kind == "table"]
+    absent = set().union(*(evidence.absent(leaf) for leaf in leaves))
+    rest = claim.without(absent)
+    along_strength = claim.kind == "function" or claim.options.get("along", "strength") == "strength"
+    least = {"trend": 2, "shape": 3, "function": 2}.get(claim.kind, 1) if along_strength else 1
+    left = [len(leaf.strength.values) for leaf in rest.leaves if leaf.strength.listed or claim.kind == "table"]
+    # An extreme at a named strength cannot be looked for elsewhere.
+    named = absent.intersection(claim.options.get("at", ())) if along_strength else ()
+    if not absent or not left or min(left) < least or named:
+        return claim, ()
+    return rest, tuple(sorted(absent))
 
 
 # Statistics
@@ -122,6 +148,8 @@ def _statistic(claim: Claim, means: Mapping[Leaf, xr.DataArray]) -> xr.DataArray
     options = claim.options
     if claim.kind == "function":
         return FUNCTIONS[options["name"]](**quantities)
+    if claim.kind == "table":
+        return _cells(quantities) - _cells(options["published"], names=list(quantities))
     of, than = quantities["of"], quantities.get("than")
     along = options.get("along", "strength")
     if claim.kind == "greater":
@@ -136,6 +164,13 @@ def _statistic(claim: Claim, means: Mapping[Leaf, xr.DataArray]) -> xr.DataArray
     if claim.kind == "shape":
         return _depth(of if options["form"] == "valley" else -of, along, options.get("at"))
     return of
+
+
+def _cells(values: Mapping[str, xr.DataArray | float], names: Sequence[str] | None = None) -> xr.DataArray:
+    """The cells of a table along one dimension."""
+    names = list(values) if names is None else names
+    cells = xr.concat([xr.DataArray(values[name]) for name in names], _CELL, coords="minimal", compat="override")
+    return cells.assign_coords({_CELL: names})
 
 
 def _value(quantity: Quantity, means: Mapping[Leaf, xr.DataArray]) -> xr.DataArray:
@@ -282,7 +317,7 @@ def _points(claim: Claim, values: Mapping[Leaf, xr.DataArray], bounds: tuple[flo
         groups.append(_Group(rows, index, count))
         statistic[index] = rows[0].max(axis=0)
         effects[index] = _effects(rows[0], rows[1 : count + 1], bounds)
-        if claim.kind == "greater":
+        if claim.kind in ("greater", "table"):
             left[index], right[index] = (side[index] for side in _sides(claim, means))
     return _Points(labels, statistic, groups, valid, effects, (left, right), bounds)
 
@@ -317,7 +352,7 @@ def _flat(statistic: xr.DataArray) -> _Flat:
     statistic = statistic.transpose("row", _CHOICE, *dims)
     labels = [""]
     for dim in dims:
-        names = [f"{dim}={_text(value)}" for value in statistic[dim].values.tolist()]
+        names = [value if dim == _CELL else f"{dim}={_text(value)}" for value in statistic[dim].values.tolist()]
         labels = [f"{label}, {name}" if label else name for label in labels for name in names]
     return _Flat(statistic.values.reshape(*statistic.shape[:2], -1), labels)
 
@@ -338,6 +373,10 @@ def _effects(observed: np.ndarray, single: np.ndarray, bounds: tuple[float, floa
 def _sides(claim: Claim, means: Mapping[Leaf, xr.DataArray]) -> list[np.ndarray]:
     """Means over seeds of the left and the right side of a comparison at each point."""
     plain = {leaf: array.isel(row=slice(1)) for leaf, array in means.items()}
+    if claim.kind == "table":
+        measured = _cells({name: _value(quantity, plain) for name, quantity in claim.quantities.items()})
+        published = _cells(claim.options["published"], names=list(claim.quantities))
+        return [_flat(side).values[0, 0] for side in xr.broadcast(measured, published)]
     both = xr.broadcast(*(_value(claim.quantities[name], plain) for name in ("of", "than")))
     return [_flat(side).values[0, 0] for side in both]
 
@@ -351,6 +390,8 @@ def _bounds(claim: Claim) -> tuple[float, float]:
         return 0.0, math.inf
     if claim.kind == "greater":
         return float(options.get("by", options.get("ratio", 0.0))), math.inf
+    if claim.kind == "table":
+        return -options["within"], float(options["within"])
     if "equals" in options:
         return options["equals"] - options["within"], options["equals"] + options["within"]
     low = options.get("from", options.get("above", -math.inf))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from toporep.claims.entries import Leaf, Selector
+from toporep.claims import sets
+from toporep.claims.entries import OF_SETS, Leaf, Selector
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset
 
@@ -58,48 +59,97 @@ class Evidence:
         """An attribute of the files of each data set."""
         return {dataset: file.attrs[name] for (dataset, _), file in self.files.items() if dataset in datasets}
 
-    def values(self, leaf: Leaf) -> xr.DataArray:
-        """Values of a variable: dimensions seed, then those along which it has several points.
-
-        Means and sums over coordinates are taken here; other reductions are left to the caller, because the largest
-        mean is not the mean of the largest values.
+    def seeds(self, leaf: Leaf) -> list[int]:
+        """Seeds of which there are networks at all strengths of a variable.
 
         Raises:
-            NotThere: no such file, condition, strength or coordinate.
+            NotThere: no such file, condition or strength.
         """
-        file = self.files.get((leaf.dataset, leaf.analysis))
-        if file is None:
-            raise NotThere(
-                f"no metric file {leaf.dataset}/{leaf.analysis}.nc; run the analysis {leaf.analysis} of {leaf.dataset}"
-            )
-        values = self._by_strength(file, leaf)
-        for dim, selector in leaf.at:
-            values = _select(values, dim, selector, f"{leaf.analysis} of {leaf.dataset}", labels=_labels(file, dim))
-        if leaf.strength.single:
-            values = values.isel(strength=0, drop=True)
-        return values * leaf.times
-
-    def _by_strength(self, file: xr.Dataset, leaf: Leaf) -> xr.DataArray:
-        """(seed, strength, ...): the runs of a condition that have all its strengths."""
-        conditions, strengths, seeds = (file[name].values for name in ("condition", "strength", "seed"))
-        of_condition = conditions == leaf.condition
-        wanted = leaf.strength.values
-        runs = [
-            {int(seeds[i]): i for i in np.flatnonzero(of_condition & np.isclose(strengths, strength))}
-            for strength in wanted
-        ]
-        missing = [f"{strength:g}" for strength, found in zip(wanted, runs, strict=True) if not found]
+        file = self._file(leaf)
+        found = self._seeds_by_strength(file, leaf)
+        missing = [f"{strength:g}" for strength, seeds in zip(leaf.strength.values, found, strict=True) if not seeds]
         if missing:
             folder = f"{self.paper}/{leaf.dataset}/{leaf.condition}"
             names = missing[0] if len(missing) == 1 else f"{{{','.join(missing)}}}"
             raise NotThere(
                 f"no runs {folder}/{names} in {leaf.dataset}/{leaf.analysis}.nc; add them to the configuration"
             )
-        common = sorted(set.intersection(*(set(found) for found in runs)))
-        variable = file[leaf.variable]
-        index = xr.DataArray([[found[seed] for found in runs] for seed in common], dims=("seed", "strength"))
-        values = variable.astype(np.float64).drop_vars(list(variable.coords)).isel(run=index.astype(np.int64))
-        return values.assign_coords(seed=common, strength=list(map(float, wanted)))
+        return sorted(set.intersection(*map(set, found)))
+
+    def absent(self, leaf: Leaf) -> set[float]:
+        """Strengths of a variable of which there are no networks, where there are some of others."""
+        if (leaf.dataset, leaf.analysis) not in self.files:
+            return set()
+        found = self._seeds_by_strength(self._file(leaf), leaf)
+        return {strength for strength, seeds in zip(leaf.strength.values, found, strict=True) if not seeds}
+
+    def values(self, leaf: Leaf, seeds: Sequence[int] | None = None) -> xr.DataArray:
+        """Values of a variable: dimensions seed, then those along which it has several points.
+
+        Means and sums over coordinates are taken here; other reductions are left to the caller, because the largest
+        mean is not the mean of the largest values. A statistic of several networks is a value for each of them, of
+        which it is the mean (`sets`).
+
+        Args:
+            leaf: the variable.
+            seeds: the networks to take, those of `seeds(leaf)` if left out.
+
+        Raises:
+            NotThere: no such file, condition, strength or coordinate.
+        """
+        file = self._file(leaf)
+        seeds = self.seeds(leaf) if seeds is None else list(seeds)
+        where = f"{leaf.analysis} of {leaf.dataset}"
+        if leaf.schema in OF_SETS:
+            points = [_point(file, leaf.condition, strength) for strength in leaf.strength.values]
+            values = sets.values(file, leaf.schema, leaf.variable, points=points, seeds=seeds, where=where)
+        else:
+            values = _of_runs(file, leaf, seeds)
+        values = values.assign_coords(seed=seeds, strength=list(map(float, leaf.strength.values)))
+        for dim, selector in leaf.at:
+            values = _select(values, dim, selector, where, labels=_labels(file, dim))
+        if leaf.strength.single:
+            values = values.isel(strength=0, drop=True)
+        if leaf.over_networks == "sd":
+            values = values.copy(data=sets.standard_deviation(values.values))
+        return values * leaf.times
+
+    def _file(self, leaf: Leaf) -> xr.Dataset:
+        file = self.files.get((leaf.dataset, leaf.analysis))
+        if file is None:
+            raise NotThere(
+                f"no metric file {leaf.dataset}/{leaf.analysis}.nc; run the analysis {leaf.analysis} of {leaf.dataset}"
+            )
+        return file
+
+    def _seeds_by_strength(self, file: xr.Dataset, leaf: Leaf) -> list[list[int]]:
+        if leaf.schema not in OF_SETS:
+            return [list(_runs(file, leaf.condition, strength)) for strength in leaf.strength.values]
+        points = [_point(file, leaf.condition, strength) for strength in leaf.strength.values]
+        return [[] if point is None else sets.seeds(file, leaf.schema) for point in points]
+
+
+def _rows(file: xr.Dataset, condition: str, strength: float) -> np.ndarray:
+    return np.flatnonzero((file["condition"].values == condition) & np.isclose(file["strength"].values, strength))
+
+
+def _runs(file: xr.Dataset, condition: str, strength: float) -> dict[int, int]:
+    """Rows of a condition at a strength by seed."""
+    seeds = file["seed"].values
+    return {int(seeds[i]): i for i in _rows(file, condition, strength)}
+
+
+def _point(file: xr.Dataset, condition: str, strength: float) -> int | None:
+    """The row of a condition at a strength in a file whose rows are sets of networks."""
+    return next(iter(_rows(file, condition, strength).tolist()), None)
+
+
+def _of_runs(file: xr.Dataset, leaf: Leaf, seeds: Sequence[int]) -> xr.DataArray:
+    """(seed, strength, ...) from a file whose rows are runs."""
+    runs = [_runs(file, leaf.condition, strength) for strength in leaf.strength.values]
+    variable = file[leaf.variable]
+    index = xr.DataArray([[found[seed] for found in runs] for seed in seeds], dims=("seed", "strength"))
+    return variable.astype(np.float64).drop_vars(list(variable.coords)).isel(run=index.astype(np.int64))
 
 
 def _labels(file: xr.Dataset, dim: str) -> np.ndarray:

@@ -20,6 +20,7 @@ FULL_SCALE = "paper"
 _FULL = {HOLDS: "reproduced", FAILS: "not reproduced", OPEN: "inconclusive", NOT_RUN: "not run"}
 _REDUCED = {HOLDS: "same direction", FAILS: "other direction", OPEN: "inconclusive", NOT_RUN: "not run"}
 _NOT_ON_AS = "not about AS"
+_ALL = "claims"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Ledger:
     @classmethod
     def of(cls, claims: Claims, evidence: Evidence, *, draws: int = DRAWS) -> Ledger:
         """Evaluate every claim on the metric files."""
-        results = tuple(evaluate(claim, evidence, draws=draws) for claim in claims.rows)
+        results = tuple(evaluate(claim, evidence, draws=draws, partial=claims.partial) for claim in claims.rows)
         return cls(claims, evidence.scale, results)
 
     def verdict(self, result: Result) -> str:
@@ -54,7 +55,13 @@ class Ledger:
 
     def _full(self, result: Result) -> bool:
         official = all(self.claims.sources[dataset] == source for dataset, source in result.sources.items())
-        return self.scale == FULL_SCALE and official
+        return self.scale == FULL_SCALE and official and not result.left_out
+
+    def reason(self, result: Result) -> str:
+        """Why a claim is open or not run, and what it was tested without."""
+        strengths = " and ".join(f"{strength:g}" for strength in result.left_out)
+        without = f"without {self.claims.symbol} {strengths}, not run" if strengths else ""
+        return "; ".join(filter(None, (without, result.reason)))
 
     def _row(self, result: Result) -> dict[str, object]:
         claim, point = result.claim, result.deciding
@@ -65,7 +72,7 @@ class Ledger:
             "statement": claim.statement,
             "published": claim.published,
             "test": claim.kind,
-            "criterion": criterion(claim),
+            "criterion": criterion(claim, self.claims.symbol),
             "chance": claim.chance,
             "verdict": self.verdict(result),
             "value": point.value if point else math.nan,
@@ -81,7 +88,7 @@ class Ledger:
             "n_seeds": len(result.seeds),
             "source": " ".join(sorted(set(result.sources.values()))),
             "scale": self.scale,
-            "reason": result.reason,
+            "reason": self.reason(result),
             "note": claim.note,
         }
 
@@ -108,12 +115,15 @@ def to_csv(table: pd.DataFrame) -> str:
     return buffer.getvalue()
 
 
-def criterion(claim: Claim) -> str:
+def criterion(claim: Claim, symbol: str = Claims.symbol) -> str:
     """The test in one line: `ws − control > 0, all points`."""
     options, quantities = claim.options, claim.quantities
-    of = describe(quantities["of"]) if "of" in quantities else ""
-    than = describe(quantities["than"]) if "than" in quantities else ""
-    along = "λ" if options.get("along", "strength") == "strength" else options["along"]
+    if claim.kind == "table":
+        cells = f"{len(quantities)} cells of {options['file']}: measured − published"
+        return f"{cells} = 0 ± {options['within']:g}; {options.get('needs', 'all')} points"
+    of = describe(quantities["of"], symbol) if "of" in quantities else ""
+    than = describe(quantities["than"], symbol) if "than" in quantities else ""
+    along = symbol if options.get("along", "strength") == "strength" else options["along"]
     if claim.kind == "greater":
         text = f"{of} / {than} > {options['ratio']:g}" if "ratio" in options else f"{of} − {than} > "
         text += "" if "ratio" in options else f"{options.get('by', 0):g}"
@@ -127,25 +137,26 @@ def criterion(claim: Claim) -> str:
         at = f", extreme at {along} {_listed(options['at'])}" if "at" in options else ", extreme inside"
         text = f"{of} against {along} has a {options['form']}{at}"
     elif claim.kind == "function":
-        named = ", ".join(f"{name}: {describe(quantity)}" for name, quantity in quantities.items())
+        named = ", ".join(f"{name}: {describe(quantity, symbol)}" for name, quantity in quantities.items())
         text = f"{options['name']}({named}) {_range(options)}"
     else:
         text = f"{of} {_range(options)}"
     return f"{text}; {options.get('needs', 'all')} points"
 
 
-def describe(quantity: Quantity) -> str:
+def describe(quantity: Quantity, symbol: str = Claims.symbol) -> str:
     """A quantity in words: condition, variable, and what it is taken at."""
     if isinstance(quantity, Node):
         sign = "−" if quantity.operation == "difference" else "/"
-        return f"({describe(quantity.left)} {sign} {describe(quantity.right)})"
-    return f"{quantity.condition} {quantity.variable}{_at(quantity)}"
+        return f"({describe(quantity.left, symbol)} {sign} {describe(quantity.right, symbol)})"
+    spread = "SD over networks of " if quantity.over_networks == "sd" else ""
+    return f"{spread}{quantity.condition} {quantity.variable}{_at(quantity, symbol)}"
 
 
-def _at(leaf: Leaf) -> str:
+def _at(leaf: Leaf, symbol: str) -> str:
     parts = [_selected(name, selector) for name, selector in leaf.at]
-    if leaf.strength.values != (0,):
-        parts.insert(0, _selected("λ", leaf.strength))
+    if not leaf.control:
+        parts.insert(0, _selected(symbol, leaf.strength))
     return f" [{', '.join(parts)}]" if parts else ""
 
 
@@ -209,6 +220,13 @@ class _Page:
                 seeds.setdefault(dataset, set()).update(result.seeds)
         data = [f"{name}: images {sources.get(name, 'none')}, {len(found)} seeds" for name, found in seeds.items()]
         full = any(self.ledger._full(result) for result in self.ledger.results)
+        some = any(result.left_out for result in self.ledger.results)
+        partial = (
+            f" A claim about several {self.ledger.claims.symbol} is tested on those that were run, and its line names "
+            "the others; such a test reproduces nothing."
+            if some
+            else ""
+        )
         standing = (
             "A claim is *reproduced* if its interval lies where the paper says, *not reproduced* if it lies elsewhere."
             if full
@@ -219,7 +237,7 @@ class _Page:
             f"{'; '.join(data)}.",
             "",
             f"{standing} *Inconclusive*: the interval holds both, or fewer than {MIN_SEEDS} seeds. *Not run*: a value "
-            "is missing, and the line says which.",
+            f"is missing, and the line says which.{partial}",
             "",
             "*Reproduced value*: the statistic of the test at the point that decides, with its 95 % interval from "
             f"{DRAWS:,} bootstrap samples of seeds (expanded percentiles); the same seeds are drawn for all "
@@ -231,7 +249,7 @@ class _Page:
 
     def _counts(self) -> list[str]:
         families = self.ledger.claims.families
-        groups = {None: _NOT_ON_AS, **families}
+        groups = {None: _NOT_ON_AS if families else _ALL, **families}
         words = list((_FULL if self.ledger.scale == FULL_SCALE else _REDUCED).values())
         words += [word for word in self._verdicts() if word not in words]
         lines = _header(["claims", *words, "total"])
@@ -245,7 +263,11 @@ class _Page:
                 if counts:
                     cells = [str(counts[word]) for word in words]
                     lines.append(_line([f"{name}{suffix}", *cells, str(counts.total())]))
-        return [*lines, "", "*Checks* test a claim with other stimuli, another estimator or a null of ours."]
+        return [
+            *lines,
+            "",
+            "*Checks* test a claim with other stimuli, another estimator, other networks or a null of ours.",
+        ]
 
     def _verdicts(self) -> list[str]:
         return list(dict.fromkeys(self.ledger.verdict(result) for result in self.ledger.results))
@@ -271,13 +293,14 @@ class _Page:
     def _cells(self, result: Result, *, first: bool) -> Sequence[str]:
         claim = result.claim
         statement = f"{claim.statement} ({claim.place})" if first else "″"
-        statement += f"<br>*{criterion(claim)}*"
+        statement += f"<br>*{criterion(claim, self.ledger.claims.symbol)}*"
         if first and claim.note:
             statement += f"<br>{claim.note}"
         on = [*claim.datasets, self.ledger.claims.families.get(claim.family or "", ""), claim.variant]
         if claim.condition and claim.condition != claim.family:
             on.insert(1, claim.condition)
-        verdict = f"**{self.ledger.verdict(result)}**" + (f": {result.reason}" if result.reason else "")
+        reason = self.ledger.reason(result)
+        verdict = f"**{self.ledger.verdict(result)}**" + (f": {reason}" if reason else "")
         counts = f"{result.count(HOLDS)} / {result.count(FAILS)} of {len(result.points)}" if result.points else ""
         return [
             claim.id,

@@ -7,6 +7,7 @@ where NaN goes in.
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 
 # Below this share of its highest value a spatial term has begun to drop.
@@ -27,4 +28,16 @@ def accuracy_at_drop(term: xr.DataArray, accuracy: xr.DataArray) -> xr.DataArray
     return xr.where(dropped.any("epoch"), found, 0.0).where(defined)
 
 
-FUNCTIONS = {function.__name__: function for function in (accuracy_at_drop,)}
+def minimum_at_maximum(curve: xr.DataArray, of: xr.DataArray) -> xr.DataArray:
+    """How far a curve over strengths lies lower at the strength at which another one is highest than at any other.
+
+    Negative where its minimum is at another strength. Both arguments have the dimension strength.
+    """
+    place = xr.DataArray(np.arange(of.sizes["strength"]), dims="strength")
+    curve, of = (each.drop_vars("strength", errors="ignore") for each in (curve, of))
+    there = place == of.fillna(-np.inf).argmax("strength")
+    lowest = [curve.where(places, np.inf).min("strength", skipna=False) for places in (there, ~there)]
+    return (lowest[1] - lowest[0]).where(of.notnull().all("strength"))
+
+
+FUNCTIONS = {function.__name__: function for function in (accuracy_at_drop, minimum_at_maximum)}
