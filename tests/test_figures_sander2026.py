@@ -239,7 +239,7 @@ def test_figure_1_shows_both_readouts_with_chance_and_the_objectives_with_labels
             for values in found:
                 np.testing.assert_array_equal(values, expected)
     for axes in (own, standardized):
-        assert axes.get_ylim() == (0, 1)
+        assert axes.get_ylim() == (0, 1.03)
         assert 0.1 in [line.get_ydata()[0] for line in axes.lines]
     assert own_enlarged.get_ylim() == standardized_enlarged.get_ylim(), "not to be compared"
     assert table.loc[table["condition"] == "ce", "accuracy_standardized_mean"].isna().all()
@@ -413,6 +413,17 @@ def test_figure_5_takes_the_null_band_of_the_panel_s_own_objective(drawn, tmp_pa
     assert table.groupby("threshold")["null_high"].nunique().eq(1).all()
 
 
+def test_figure_5_cuts_a_wide_null_band_rather_than_flatten_the_lines(drawn, tmp_path):
+    inputs = write_inputs(tmp_path, "fig5_colocalization")
+    file = content("fig5_colocalization", "colocalization")
+    file["condition_null_high"][:, -1] = 21.0
+    write_dataset(file, tmp_path / "colocalization.nc", "colocalization_summary")
+    figure, _ = draw("fig5_colocalization", inputs)
+    before = drawn["fig5_colocalization"][0]
+    assert figure.axes[0].get_ylim() == before.axes[0].get_ylim()
+    assert "it is cut" in texts(figure) and "it is cut" not in texts(before)
+
+
 def test_figure_6_shows_the_sd_over_pairs_beside_the_published_ranges(drawn):
     figure, table = drawn["fig6_consistency"]
     (axes,) = figure.axes
@@ -459,7 +470,7 @@ def test_figure_7_draws_both_votes_for_clean_images_and_each_level(drawn):
             assert [line.get_ydata()[0] for line in dotted] == [votes[0]["gain"].iloc[0]]
             (found,) = lines_of(accuracy, look.color)
             np.testing.assert_array_equal(found, topographic(votes[0], "accuracy_mean"))
-        assert accuracy.get_ylim() == (0, 1)
+        assert accuracy.get_ylim() == (0, 1.06)
         assert 0.1 in across(accuracy, "0.55")
     assert set(table["kind"]) == {"clean", *KINDS} and set(table["n_networks"]) == {5}
     assert "percentage points" in texts(figure) and "5 networks (10 in the paper)" in texts(figure)

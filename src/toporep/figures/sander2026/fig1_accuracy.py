@@ -105,7 +105,8 @@ def _finish(axes: Axes, variable: str, *, enlarged: bool) -> None:
         axes.margins(y=0.12)
         return
     axes.set_title(_TITLES[variable], loc="left")
-    axes.set_ylim(0, 1)
+    # Room for markers at 100 %.
+    axes.set_ylim(0, 1.03)
     chance_line(axes, CHANCE)
     name_ordinate(axes, "accuracy on the test images (%)")
 

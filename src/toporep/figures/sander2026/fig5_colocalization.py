@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _FURTHER = ["distance_n", "pairs_mean", "null_low", "null_high"]
 _COLUMNS = 2
-_ZERO_COLOR, _NULL_COLOR, _WIDEST_NULL_COLOR = "0.0", "0.8", "0.91"
+_ZERO_COLOR, _NULL_COLOR = "0.0", "0.8"
 # Places on the abscissa, where a factor of 5 in ρ is 1.
 _GAP, _ZERO_STEP, _STEP, _LABEL_ROOM = 1.35, 0.16, 0.06, 0.5
 _DISTANCE, _PAIRS = 1.75, 0.6  # inches
@@ -109,10 +109,12 @@ def _with_own_null(summary: xr.Dataset) -> xr.Dataset:
 
 
 def _limits(table: pd.DataFrame) -> tuple[float, float]:
-    """The ordinate of all panels, with room for the crosses under the lines, a row a threshold."""
+    """The ordinate of all panels, with room for the crosses under the lines, a row a threshold.
+
+    Null bands of few pairs are wide and may leave it: they would flatten the lines.
+    """
     sd = table["distance_sd"].fillna(0)
     drawn = [table["distance_mean"] - sd, table["distance_mean"] + sd, table["chance_distance"]]
-    drawn += [table["null_low"], table["null_high"]]
     low, high = np.fmin.reduce(drawn).min(), np.fmax.reduce(drawn).max()
     missing = table[table["distance_n"] == 0].groupby("condition")["threshold"].nunique()
     below = 0.05 + 1.3 * _CROSS_STEP * (missing.max() if len(missing) else 0)
@@ -173,22 +175,11 @@ def _draw_points(
 
 def _draw_references(axes: Axes, rows: pd.DataFrame, thresholds: Sequence[float], right: float) -> None:
     zero = rows[rows["strength"] == 0].set_index("threshold")[["null_low", "null_high"]].reindex(thresholds)
-    null = [limits for limits in zero.to_numpy(dtype=float).tolist() if np.isfinite(limits).all()]
-    # Behind the lines the extremes alone: six bands on each other could not be told apart.
-    by_width = sorted(null, key=lambda limits: limits[0] - limits[1])
-    left = axes.get_xlim()[0]
-    for limits, color in zip(by_width[:1] + by_width[1:][-1:], (_WIDEST_NULL_COLOR, _NULL_COLOR), strict=False):
-        _box(axes, left, right, limits, color=color)
-    half = 0.45 * _ZERO_STEP
-    for x, limits in zip(shifts(len(thresholds), _ZERO_STEP), zero.to_numpy(dtype=float), strict=True):
-        if np.isfinite(limits).all():
-            _box(axes, x - half, x + half, limits, color=_NULL_COLOR)
+    for x, (low, high) in zip(shifts(len(thresholds), _ZERO_STEP), zero.to_numpy(dtype=float), strict=True):
+        if np.isfinite([low, high]).all():
+            corner = (x - 0.45 * _ZERO_STEP, low)
+            axes.add_patch(Rectangle(corner, 0.9 * _ZERO_STEP, high - low, color=_NULL_COLOR, linewidth=0, zorder=0.5))
     chance_line(axes, float(rows["chance_distance"].iloc[0]), right=right)
-
-
-def _box(axes: Axes, left: float, right: float, limits: Sequence[float], *, color: str) -> None:
-    low, high = limits
-    axes.add_patch(Rectangle((left, low), right - left, high - low, color=color, linewidth=0, zorder=0.5))
 
 
 def _pairs_axis(axes: Axes) -> None:
@@ -241,8 +232,16 @@ def _words(table: pd.DataFrame, settings: Mapping[str, object]) -> list[str]:
         f"Mean distance on the sheet of two units whose activations ({relu}) over the test images correlate, "
         f"Pearson r {relation} τ ({pairs}); mean {mean}, then over the trials that have such a pair. Vertical lines: "
         f"{BAND}; {trials_text(table)}. Black, from left to right as τ rises: ρ = 0. The lines of the τ are displaced "
-        f"sideways for display alone. Lower panels: mean number of such pairs of a network. {AXIS_NOTE}"
+        "sideways for display alone. Lower panels: mean number of such pairs of a network. "
+        f"{_cut_text(table)}{AXIS_NOTE}"
     ]
+
+
+def _cut_text(table: pd.DataFrame) -> str:
+    low, high = _limits(table)
+    at_zero = table[table["strength"] == 0]
+    cut = (at_zero["null_low"] < low) | (at_zero["null_high"] > high)
+    return "Where the grey of few pairs is wider than a panel, it is cut. " if cut.any() else ""
 
 
 def _handles(table: pd.DataFrame) -> list[Artist]:
@@ -255,7 +254,7 @@ def _handles(table: pd.DataFrame) -> list[Artist]:
         handles.append(Line2D([], [], color=_ZERO_COLOR, linestyle="none", label="ρ = 0, at each τ", **marker))
     handles.append(chance_handle(f"chance, {table['chance_distance'].iloc[0]:.4f}"))
     if table["null_low"].notna().any():
-        words = "units of the networks at ρ = 0 relabelled,\n95 %: at each τ; across, narrowest and widest"
+        words = "units of the networks at ρ = 0\nrelabelled, 95 %, at each τ"
         handles.append(Patch(color=_NULL_COLOR, label=words))
     if (table["distance_n"] == 0).any():
         handles.append(style.missing_handle("no pair reaches τ: no distance"))

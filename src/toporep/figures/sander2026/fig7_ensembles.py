@@ -127,7 +127,8 @@ def _draw_level(
         axis.draw(axes, labels=axes is accuracy, name=axes is accuracy)
         percent_axis(axes)
     few_ticks(gain)
-    accuracy.set_ylim(0, 1)
+    # Room for markers at 100 %.
+    accuracy.set_ylim(0, 1.06)
     accuracy.set_yticks([0, 0.5, 1])
     chance_line(accuracy, CHANCE)
     gain.set_title("clean" if level == 0 else f"noise level {level:g}", loc="left")
