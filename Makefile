@@ -28,10 +28,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 demo: environment
-	@echo "Making every figure at demo scale on $(CORES) cores ..."
+	@echo "Making every figure and table at demo scale on $(CORES) cores ..."
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --rerun-incomplete --quiet host reason rules
-	@echo "The figures (with .pdf and .csv beside each):"
-	@ls results/demo/figures/*/*.png
+	@echo "The figures (with .pdf and .csv beside each) and tables (with .csv and .tex):"
+	@ls results/demo/figures/*/*.png results/demo/tables/*/*.md
 
 test: environment
 	@echo "Running the tests ..."
