@@ -29,11 +29,13 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 
 from toporep.cli.figure import main, parse_inputs
+from toporep.config import read_yaml
 from toporep.errors import TopoRepError
 from toporep.figures import export, figure_module, sander2026, style
 from toporep.figures.sander2026 import fig4_smoothness_and_norms, fig6_consistency, fig7_ensembles
 from toporep.figures.sander2026.rho import RhoAxis
 from toporep.io import write_dataset
+from toporep.workflow import Workflow
 
 # Figure → analyses and the conditions in them; inputs of several have the analysis in their name.
 FIGURES = {
@@ -46,7 +48,8 @@ FIGURES = {
 }
 # The smallest scale: four ρ, two objectives.
 FEW = {"rhos": (0.0, 0.04, 0.2, 5.0), "only": ("ce", "supcon")}
-CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
+PROJECT = Path(__file__).parents[1]
+CAPTIONS = PROJECT / "workflow" / "report"
 PAGES = [*FIGURES, "fig2_tsne", "fig3_activation_maps", "table1_class_similarity"]
 LOOKS = sander2026.condition_styles(OBJECTIVES)
 
@@ -424,6 +427,22 @@ def test_figure_5_cuts_a_wide_null_band_rather_than_flatten_the_lines(drawn, tmp
     assert "it is cut" in texts(figure) and "it is cut" not in texts(before)
 
 
+def test_figure_5_writes_each_threshold_apart_where_lines_end_close_to_each_other(tmp_path):
+    inputs = write_inputs(tmp_path, "fig5_colocalization")
+    file = content("fig5_colocalization", "colocalization")
+    file["distance_mean"][file["strength"].values == 5] = [5.0, 5.02, 5.01, 4.9, 5.0, 2.2]
+    write_dataset(file, tmp_path / "colocalization.nc", "colocalization_summary")
+    figure, _ = draw("fig5_colocalization", inputs)
+    check_apart(figure, visible_texts(figure))
+    for distances, _ in panels_of_figure_5(figure).values():
+        heights = {text.get_text(): text.get_position()[1] for text in distances.texts}
+        order = ["0.8", "0.6", "0.1", "0.7", "0.5", "0.3", "τ"]
+        assert sorted(heights, key=heights.get) == order, "as the lines end"
+        # The group is moved as a whole, so that its labels stay around its lines; a single one stays at its line.
+        assert np.mean([heights[name] for name in order[1:-1]]) == pytest.approx(np.mean([5.0, 5.02, 5.01, 4.9, 5.0]))
+        assert heights["0.8"] == pytest.approx(2.2)
+
+
 def test_figure_6_shows_the_sd_over_pairs_beside_the_published_ranges(drawn):
     figure, table = drawn["fig6_consistency"]
     (axes,) = figure.axes
@@ -512,8 +531,12 @@ def test_figure_x1_draws_three_losses_from_one_network_without_topography(drawn)
             (found,) = lines_of(axes, color, linestyle=line)
             np.testing.assert_array_equal(found, topographic(selected(own, condition=condition), "value_mean"))
         zero = selected(own, strength=0.0)["value_mean"].item()
-        diamonds = [line for line in axes.lines if line.get_marker() == "D"]
-        assert [line.get_ydata().tolist() for line in diamonds if len(line.get_ydata())] == [[zero]]
+        at_zero = [
+            (line.get_marker(), line.get_ydata().tolist())
+            for line in axes.lines
+            if line.get_transform() == axes.transData and line.get_marker() != "None" and line.get_xdata()[0] < 0.5
+        ]
+        assert at_zero == [("D", [zero])], "one network for the three losses"
         assert zero in across(axes, LOOKS[objective].color)
     smoothness, norms, accuracies = (figure.axes[start : start + 4] for start in (0, 4, 8))
     for row in (smoothness, norms):
@@ -634,6 +657,13 @@ def test_inputs_of_another_name_or_without_an_objective_are_refused(tmp_path):
     write_dataset(summary("accuracy", points(VARIANTS)), tmp_path / "accuracy.nc", "accuracy_summary")
     with pytest.raises(TopoRepError, match="expected a condition of margin, ce, simclr, supcon, found margin_cosine"):
         draw("fig1_accuracy", [f"cifar10={tmp_path / 'accuracy.nc'}"])
+
+
+def test_the_workflow_gives_each_figure_inputs_of_the_names_that_it_expects(tmp_path):
+    workflow = Workflow.from_config(read_yaml(PROJECT / "config" / "config.yaml"), PROJECT)
+    for figure in FIGURES:
+        given = [pair.partition("=")[0] for pair in write_inputs(tmp_path / figure, figure)]
+        assert sorted(workflow.figure_inputs("sander2026", figure)) == sorted(given)
 
 
 def test_a_condition_that_a_user_adds_is_drawn(tmp_path):
