@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 import yaml
 from claim_worlds import make
-from claim_worlds_sander2026 import OBJECTIVES, RHO, EmbeddingWorld
+from claim_worlds_sander2026 import OBJECTIVES, RHO, EmbeddingWorld, as_the_paper_says
 
 from toporep.claims import sets
 from toporep.claims.bootstrap import interval, resampling_weights
@@ -64,6 +64,46 @@ def ledger(*rows, holds: bool = True, **options) -> Ledger:
     for row in rows:
         world.files.update(make(row, holds=holds, kind=EmbeddingWorld, **options).files)
     return Ledger.of(replace(CLAIMS, rows=rows), world.evidence(), draws=DRAWS)
+
+
+# The paper's statements together
+
+
+def outcomes(world: EmbeddingWorld) -> dict[str, str]:
+    evidence = world.evidence()
+    primary = {name: row for name, row in ROWS.items() if row.primary}
+    return {name: evaluate(row, evidence, draws=DRAWS).outcome for name, row in primary.items()}
+
+
+def test_where_all_is_as_the_paper_says_every_claim_holds_but_those_that_its_table_leaves_open():
+    found = outcomes(as_the_paper_says(CLAIMS.rows))
+    assert {name: outcome for name, outcome in found.items() if outcome != HOLDS} == {
+        # Printed as 1.00 and 1.00 at ρ = 5.
+        "T2 simclr centering=raw": OPEN,
+        "T2 supcon centering=raw": OPEN,
+        # Lower at two ρ, higher at two, the same at one.
+        "T5a margin centering=raw": OPEN,
+        # Higher at four ρ.
+        "T5b simclr": FAILS,
+    }
+
+
+def test_where_topography_does_nothing_only_claims_that_say_so_hold():
+    found = outcomes(as_the_paper_says(CLAIMS.rows, topography=False))
+    assert {name.split()[0] for name, outcome in found.items() if outcome == HOLDS} == {
+        # Accuracy that does not suffer; SimCLR's is low without topography too.
+        *("A1a", "A2a", "A2c", "A3", "A4", "V1a", "V1b"),
+        # Dropout acts by itself.
+        *("S4a", "S4b", "S4c"),
+        # Directions that do not become more alike.
+        "N4",
+        # Chance; a curve that is flat.
+        *("D1a", "D1b", "D5b"),
+        # Without topography; a count; the table's first column.
+        *("R1", "R4", "T2", "T3", "T4a", "T6"),
+        # Ensembles gain without topography too, most at intermediate noise.
+        *("E1a", "E1b", "E2", "E3a", "E3b", "E4a", "E4b", "E5b"),
+    }
 
 
 # What the file covers
@@ -224,6 +264,8 @@ def test_other_papers_leave_nothing_out():
     assert CLAIMS.partial
     config = load_config({**read_yaml(CONFIG / "config.yaml"), "papers": ["truong2025"]}, CONFIG)
     assert not load_claims(CONFIG / "claims" / "truong2025.yaml", config.papers["truong2025"]).partial
+    evidence = make(claim("A1a"), holds=True, kind=EmbeddingWorld, without=(0.008,)).evidence()
+    assert evaluate(claim("A1a"), evidence).outcome == NOT_RUN
 
 
 # One network

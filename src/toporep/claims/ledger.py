@@ -59,8 +59,9 @@ class Ledger:
 
     def reason(self, result: Result) -> str:
         """Why a claim is open or not run, and what it was tested without."""
-        strengths = " and ".join(f"{strength:g}" for strength in result.left_out)
-        without = f"without {self.claims.symbol} {strengths}, not run" if strengths else ""
+        *most, last = [f"{strength:g}" for strength in result.left_out] or [""]
+        names = f"{', '.join(most)} and {last}" if most else last
+        without = f"without {self.claims.symbol} {names}, not run" if names else ""
         return "; ".join(filter(None, (without, result.reason)))
 
     def _row(self, result: Result) -> dict[str, object]:
