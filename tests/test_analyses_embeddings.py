@@ -587,3 +587,18 @@ def test_noise_of_other_levels_is_refused(tmp_path, noisy):
     write_dataset(other, tmp_path / "other.nc", "noise_logits")
     with pytest.raises(TopoRepError, match=r"other\.nc: level is not the same as in .*first\.nc"):
         ensembles.run([tmp_path / "first.nc", tmp_path / "other.nc"], {}, {})
+
+
+def test_centered_maps_have_no_part_in_what_all_maps_share(few, tmp_path):
+    """A map added to all answers, such as the units' biases, changes Moran's I, but not that of centered maps."""
+    shared = np.linspace(-30, 30, 256, dtype=np.float32)
+    moved = []
+    for number, path in enumerate(few[:2]):
+        data = read_dataset(path, "activations")
+        data["sheet_pre"] = data["sheet_pre"] + shared
+        moved.append(str(tmp_path / f"{number}.nc"))
+        write_dataset(data, moved[-1], "activations")
+    for centered, changes in ((False, True), (True, False)):
+        settings = {"neighborhood": "rook", "centered": centered}
+        before, after = (morans_i.run(paths, settings, {})[0]["morans_i"].values for paths in (few[:2], moved))
+        assert (np.abs(after - before).max() > 0.01) == changes

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.morans_i import expected_morans_i, morans_i
 from toporep.metrics.statistics import summarize
@@ -13,7 +15,7 @@ from toporep.metrics.statistics import summarize
 if TYPE_CHECKING:
     import xarray as xr
 
-DEFAULTS = {"activation": "pre", "neighborhood": "queen"}
+DEFAULTS = {"activation": "pre", "neighborhood": "queen", "centered": False}
 
 
 def run(
@@ -23,7 +25,8 @@ def run(
 
     Args:
         dump_paths: activation dumps of one paper, data set and scale; read one at a time.
-        settings: `activation` ("pre" or "post" the ReLU), `neighborhood` ("queen" or "rook").
+        settings: `activation` ("pre" or "post" the ReLU), `neighborhood` ("queen" or "rook"), `centered` (take off each
+            unit its mean over the stimuli: what all maps have in common, such as the units' biases, does not count).
         provenance: further attributes for both outputs.
 
     Returns:
@@ -37,7 +40,10 @@ def run(
     dumps = DumpReader(dump_paths, provenance)
     mean, constant = [], []
     for dump in dumps:
-        maps = dump.select(settings["activation"]).reshape(-1, *dump.grid)
+        activations = dump.select(settings["activation"])
+        if settings["centered"]:
+            activations = activations - activations.mean(axis=0, dtype=np.float64).astype(activations.dtype)
+        maps = activations.reshape(-1, *dump.grid)
         values = summarize(morans_i(maps, settings["neighborhood"]))
         mean.append(values.mean)
         constant.append(len(maps) - values.n)
