@@ -20,6 +20,7 @@ CHANCE_DISTANCE, CHANCE_MORANS_I = 8.3587265, -1 / 255
 SETTINGS = {
     "accuracy": {},
     "morans_i": {"activation": "pre", "neighborhood": "rook"},
+    "morans_i_centered": {"activation": "pre", "neighborhood": "rook", "centered": True},
     "weight_norms": {},
     "colocalization": {
         "activation": "pre",
@@ -107,14 +108,18 @@ def _accuracy(of, counts, rng):
     return content | {"accuracy_standardized_n": ("point", np.where(np.isnan(standardized), 0, counts))}, {}, {}
 
 
-def _morans_i(of, counts, rng):
+def _morans_i(of, counts, rng, *, falls=0.25):
     place = _place(of)
     rise = np.where(place > 0, 1 - np.exp(-0.8 * place), 0)
-    fall = 0.25 * np.maximum(place - 3, 0) * _per_objective(of, 0.6, 0.1, 0.9, 1.0)
+    fall = falls * np.maximum(place - 3, 0) * _per_objective(of, 0.6, 0.1, 0.9, 1.0)
     mean = _per_objective(of, 0.8, 0.95, 0.75, 0.85) * rise - np.where(_is(of, "_cosine"), 0, fall)
     mean = np.where(_is(of, "_no_dropout"), mean * _per_objective(of, 0.85, 0.45, 0.6, 0.9), mean)
     content = _mean_and_sem("morans_i", mean, 0.02, counts, rng)
     return content | {"morans_i_n": ("point", counts)}, {}, {"chance_morans_i": CHANCE_MORANS_I}
+
+
+def _morans_i_centered(of, counts, rng):
+    return _morans_i(of, counts, rng, falls=0.02)
 
 
 def _weight_norms(of, counts, rng):
@@ -206,6 +211,7 @@ def _ensembles(of, counts, rng):
 _MAKERS = {
     "accuracy": _accuracy,
     "morans_i": _morans_i,
+    "morans_i_centered": _morans_i_centered,
     "weight_norms": _weight_norms,
     "colocalization": _colocalization,
     "rdm_consistency": _rdm_consistency,

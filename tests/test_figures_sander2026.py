@@ -40,7 +40,7 @@ from toporep.workflow import Workflow
 # Figure → analyses and the conditions in them; inputs of several have the analysis in their name.
 FIGURES = {
     "fig1_accuracy": (["accuracy"], OBJECTIVES),
-    "fig4_smoothness_and_norms": (["morans_i", "weight_norms"], OBJECTIVES + NO_DROPOUT),
+    "fig4_smoothness_and_norms": (["morans_i", "weight_norms", "morans_i_centered"], OBJECTIVES + NO_DROPOUT),
     "fig5_colocalization": (["colocalization"], OBJECTIVES),
     "fig6_consistency": (["rdm_consistency"], OBJECTIVES),
     "fig7_ensembles": (["ensembles"], ("ce",)),
@@ -60,12 +60,15 @@ def content(figure: str, analysis: str, *, rhos=RHOS, only=OBJECTIVES, n=5, **at
     return summary(analysis.removesuffix("_variants"), points(conditions, rhos), n=n, **attrs)
 
 
+def schema_of(analysis: str) -> str:
+    return analysis.removesuffix("_variants").removesuffix("_centered") + "_summary"
+
+
 def write_inputs(folder: Path, figure: str, **options) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     analyses = FIGURES[figure][0]
     for analysis in analyses:
-        schema = f"{analysis.removesuffix('_variants')}_summary"
-        write_dataset(content(figure, analysis, **options), folder / f"{analysis}.nc", schema)
+        write_dataset(content(figure, analysis, **options), folder / f"{analysis}.nc", schema_of(analysis))
     names = ["cifar10"] if len(analyses) == 1 else [f"cifar10.{analysis}" for analysis in analyses]
     return [f"{name}={folder / f'{analysis}.nc'}" for name, analysis in zip(names, analyses, strict=True)]
 
@@ -151,7 +154,8 @@ def test_the_csv_holds_the_means_of_the_files(tmp_path, figure):
             column = name.removeprefix("clean_")
             rows = table[table["kind"].eq("clean") == clean] if "kind" in table else table
             if "quantity" in table and name.endswith("_mean"):
-                rows, column = table[table["quantity"] == name.removesuffix("_mean")], "value_mean"
+                quantity = name.removesuffix("_mean") + "_centered" * analysis.endswith("_centered")
+                rows, column = table[table["quantity"] == quantity], "value_mean"
             if column not in table or not len(rows) or name.startswith(("null_", "condition_null")):
                 continue
             keys = [key for key in ("condition", "strength", *variable.dims) if key != "point"]
@@ -301,15 +305,18 @@ def test_figure_1_displaces_the_objectives_by_the_same_at_every_rho(drawn):
 
 def test_figure_4_shows_smoothness_and_norms_with_and_without_dropout(drawn):
     figure, table = drawn["fig4_smoothness_and_norms"]
-    for axes, quantity in zip(figure.axes, ("morans_i", "norm"), strict=True):
+    for axes, quantity in zip(figure.axes, ("morans_i", "norm", "morans_i_centered"), strict=True):
         for name, look in LOOKS.items():
             for condition, line in ((name, "-"), (f"{name}_no_dropout", ":")):
                 rows = selected(table, quantity=quantity, condition=condition)
                 (found,) = lines_of(axes, look.color, linestyle=line)
                 np.testing.assert_array_equal(found, topographic(rows, "value_mean"))
-    smoothness, norms = figure.axes
-    assert across(smoothness, "0.55") == [pytest.approx(-1 / 255)]
-    assert norms.get_yscale() == "log" and smoothness.get_yscale() == "linear"
+    smoothness, norms, centered = figure.axes
+    for axes in (smoothness, centered):
+        assert across(axes, "0.55") == [pytest.approx(-1 / 255)]
+        assert axes.get_yscale() == "linear"
+    assert norms.get_yscale() == "log"
+    assert [axes.get_title(loc="left")[0] for axes in figure.axes] == ["a", "b", "c"]
     assert [line.get_ydata()[0] for line in norms.lines if line.get_color() == "0.25"] == [pytest.approx(3**-0.5)]
     for name, look in LOOKS.items():
         without = selected(table, quantity="norm", condition=name, strength=0.0)["value_mean"].item()
@@ -337,7 +344,8 @@ def test_figure_4_refuses_summaries_of_other_networks(tmp_path):
     inputs = write_inputs(tmp_path, "fig4_smoothness_and_norms")
     fewer = content("fig4_smoothness_and_norms", "weight_norms", n=4)
     write_dataset(fewer, tmp_path / "weight_norms.nc", "weight_norms_summary")
-    with pytest.raises(TopoRepError, match="morans_i, norm: expected the same conditions, ρ and trials"):
+    message = "morans_i, norm, morans_i_centered: expected the same conditions, ρ and trials"
+    with pytest.raises(TopoRepError, match=message):
         draw("fig4_smoothness_and_norms", inputs)
 
 
@@ -640,8 +648,7 @@ def test_a_file_that_is_not_whole_or_not_the_right_one_is_named(tmp_path, figure
         return  # One objective alone: there is no other that has the ρ.
     inputs = write_inputs(tmp_path, figure)
     path = Path(inputs[0].partition("=")[2])
-    schema = f"{FIGURES[figure][0][0].removesuffix('_variants')}_summary"
-    write_dataset(change(xr.load_dataset(path)), path, schema)
+    write_dataset(change(xr.load_dataset(path)), path, schema_of(FIGURES[figure][0][0]))
     message = f"{path}: " + named.format(first=FIGURES[figure][1][0])
     with pytest.raises(TopoRepError, match=re.escape(message)):
         main(["sander2026", figure, "--input", *inputs, "--outputs", str(tmp_path / "out" / "a.pdf")])
@@ -650,7 +657,8 @@ def test_a_file_that_is_not_whole_or_not_the_right_one_is_named(tmp_path, figure
 
 def test_inputs_of_another_name_or_without_an_objective_are_refused(tmp_path):
     inputs = write_inputs(tmp_path, "fig4_smoothness_and_norms")
-    with pytest.raises(TopoRepError, match=r"expected one file named <dataset>\.weight_norms, found cifar10\.morans_i"):
+    message = r"expected one file named <dataset>\.morans_i_centered, found cifar10\.morans_i"
+    with pytest.raises(TopoRepError, match=message):
         draw("fig4_smoothness_and_norms", inputs[:1])
     with pytest.raises(TopoRepError, match="expected one file named <dataset>, found cifar10.morans_i"):
         draw("fig1_accuracy", inputs[:1])

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from toporep.errors import TopoRepError
 from toporep.losses.contrastive import hierarchical_margin, simclr, supcon
-from toporep.losses.topographic import norm_penalty, topographic_loss
+from toporep.losses.topographic import topographic_loss
 from toporep.train.gradient_matching import (
     GradientMatching,
     MatchedStep,
@@ -282,9 +282,8 @@ def test_momentum_and_cap_are_free() -> None:
 @pytest.mark.parametrize("objective, rho", [("ce", 0.2), ("simclr", 5.0), ("margin", 0.0)])
 def test_the_gradients_are_those_of_the_total_loss(objective: str, rho: float, scope: str) -> None:
     models = [TinyModel(objective) for _ in range(2)]
-    penalties = [norm_penalty(model.encoder.embedding.weight, floor=2.0) for model in models]
-    step = matched_step(models[0], rho=rho, scope=scope, penalty=penalties[0])
-    total = task_loss(models[1], 0) + step.strength * sheet_loss(models[1]) + penalties[1]
+    step = matched_step(models[0], rho=rho, scope=scope)
+    total = task_loss(models[1], 0) + step.strength * sheet_loss(models[1])
     total.backward()
     assert not step.strength.requires_grad
     torch.testing.assert_close(step.total, total.detach())
@@ -308,15 +307,6 @@ def test_rho_zero_leaves_the_gradient_of_the_task_to_the_bit() -> None:
     expected = torch.autograd.grad(task_loss(model, 0), list(model.parameters()))
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         assert torch.equal(parameter.grad, gradient)
-
-
-def test_the_penalty_takes_no_part_in_the_matching() -> None:
-    def step(penalty: float | None) -> float:
-        model = TinyModel("ce")
-        added = None if penalty is None else penalty * norm_penalty(model.encoder.embedding.weight, floor=2.0)
-        return matched_step(model, penalty=added).strength.item()
-
-    assert step(None) == step(1.0) == step(1000.0)
 
 
 def test_old_gradients_are_replaced() -> None:
@@ -360,7 +350,7 @@ def step_with(**changes) -> MatchedStep:
         (lambda: GradientMatching(1, lambda_max=0), "lambda_max: expected a positive number, found 0"),
         (lambda: matched_parameters(TinyEncoder(), "head"), "match_scope: expected 'embedding' or 'encoder'"),
         (lambda: step_with(task=torch.ones(3)), r"task loss: expected a scalar, found shape \(3,\)"),
-        (lambda: step_with(penalty=torch.ones(2)), r"penalty loss: expected a scalar, found shape \(2,\)"),
+        (lambda: step_with(topographic=torch.ones(2)), r"topographic loss: expected a scalar, found shape \(2,\)"),
         (lambda: step_with(matched=[nn.Parameter(torch.ones(2))]), "matched: expected at least one parameter"),
         (lambda: step_with(matched=[]), "matched: expected at least one parameter"),
     ],

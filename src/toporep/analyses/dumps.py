@@ -190,7 +190,9 @@ def read_dump(path: str | os.PathLike, schema: str = "activations") -> Dump:
     run = RunKey(str(data.attrs["condition"]), float(data.attrs["strength"]), int(data.attrs["seed"]))
     if "row" in data.coords:
         _grid(data, path)
-    training, evaluation = (_configured(data, path, part) for part in ("training", "evaluation"))
+    training, evaluation, model = (_configured(data, path, part) for part in ("training", "evaluation", "model"))
+    if "width" in model:
+        training = {"width": model["width"], **training}
     return Dump(path=path, run=run, data=data, training=training, evaluation=evaluation)
 
 

@@ -203,7 +203,9 @@ def provenance(
     dataset = str(attrs["dataset"])
     own_data = attrs["source"] == dataset
     panel = f"{_DATASETS.get(dataset, dataset)}{'' if own_data else ' panels, stand-in images'}"
-    parts = [f"{panel}: {attrs['source_title']}", f"{attrs['scale']} scale"]
+    # A data set's title may be its name.
+    named = [panel] if panel == attrs["source_title"] else [f"{panel}: {attrs['source_title']}"]
+    parts = [*named, f"{attrs['scale']} scale"]
     parts += _training_parts(json.loads(str(attrs["training"])), paper or {}, own_data=own_data)
     return ", ".join(parts + ([seeds_text(seeds)] if seeds else [])) + "."
 

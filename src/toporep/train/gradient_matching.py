@@ -109,9 +109,8 @@ def matched_backward(
     parameters: Sequence[Tensor],
     matched: Sequence[Tensor],
     matching: GradientMatching,
-    penalty: Tensor | None = None,
 ) -> MatchedStep:
-    """Set the gradients of task + λ · topographic + penalty, replacing the old ones.
+    """Set the gradients of task + λ · topographic, replacing the old ones.
 
     Each loss is differentiated once: the gradients whose lengths give λ are those that the step uses. Differentiating
     the total afterwards would repeat the backward pass through all that is matched.
@@ -122,14 +121,12 @@ def matched_backward(
         parameters: all trained parameters; their `.grad` is set.
         matched: those over which the two gradients are compared, see `matched_parameters`.
         matching: gives λ.
-        penalty: a further scalar loss of fixed strength, which takes no part in the matching.
 
     Raises:
         TopoRepError: a loss is no scalar, or a matched parameter is not trained.
     """
-    losses = {"task": task, "topographic": topographic, "penalty": penalty}
-    for name, loss in losses.items():
-        if loss is not None and loss.ndim:
+    for name, loss in {"task": task, "topographic": topographic}.items():
+        if loss.ndim:
             raise TopoRepError(f"{name} loss: expected a scalar, found shape {tuple(loss.shape)}")
     parameters = list(parameters)
     places = {id(parameter): place for place, parameter in enumerate(parameters)}
@@ -143,9 +140,6 @@ def matched_backward(
     strength = matching.update(task_norm, topographic_norm)
     total = task.detach() + strength * topographic.detach()
     gradients = _sum(task_gradients, [_scaled(gradient, strength) for gradient in topographic_gradients])
-    if penalty is not None:
-        total = total + penalty.detach()
-        gradients = _sum(gradients, torch.autograd.grad(penalty, parameters, allow_unused=True))
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     return MatchedStep(strength, total, task_norm, topographic_norm)

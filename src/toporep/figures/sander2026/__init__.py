@@ -11,7 +11,7 @@ import numpy as np
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
-from toporep.figures.truong2025 import check_identity
+from toporep.figures.inputs import check_identity
 from toporep.io import read_dataset
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _VARIANTS = {
 _FURTHER = (("#117733", "P"), ("#7F7F7F", "X"), ("#5C4033", "*"))
 # 50,000 training images less 500 of each class (Training and Evaluation).
 _PAPER_TRAINING = {"train_images": 45_000}
-_PAPER_PATIENCE, _PAPER_BATCH = 25, 512
+_PAPER_PATIENCE, _PAPER_BATCH, _PAPER_WIDTH = 25, 512, 64
 
 
 def condition_styles(conditions: Sequence[str]) -> dict[str, style.ConditionStyle]:
@@ -262,6 +262,9 @@ def _training_text(training: Mapping[str, object]) -> str:
         parts.append(f"stopped after {patience} epochs{paper} without improvement")
     if batch and batch != _PAPER_BATCH:
         parts.append(f"batches of {batch} images ({_PAPER_BATCH} in the paper)")
+    width = training.get("width", _PAPER_WIDTH)
+    if width != _PAPER_WIDTH:
+        parts.append(f"networks {width} channels wide ({_PAPER_WIDTH} in the paper)")
     return ", ".join(parts)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from toporep.figures import style
+from toporep.figures.layout import Block, Page, name_ordinate, percent_axis
 from toporep.figures.sander2026 import (
     BAND,
     LABEL_SUPERVISED,
@@ -21,7 +22,6 @@ from toporep.figures.sander2026 import (
     trials_text,
 )
 from toporep.figures.sander2026.rho import AXIS_NOTE, RhoAxis, chance_handle, chance_line, draw_series, shifts
-from toporep.figures.truong2025.sweep import Block, Page, name_ordinate, percent_axis
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
+from toporep.figures.inputs import check_identity
 from toporep.figures.sander2026 import (
     PAPER,
     check_points,
@@ -23,7 +24,6 @@ from toporep.figures.sander2026 import (
     settings_of,
     title_of,
 )
-from toporep.figures.truong2025 import check_identity
 from toporep.io import read_dataset
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from toporep.config import did_you_mean
 from toporep.errors import TopoRepError
 from toporep.figures import style
+from toporep.figures.inputs import check_identity
 from toporep.figures.sander2026 import (
     NO_DROPOUT,
     PAPER,
@@ -35,7 +36,6 @@ from toporep.figures.sander2026 import (
     title_of,
     trials_text,
 )
-from toporep.figures.truong2025 import check_identity
 from toporep.io import read_dataset
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from toporep.figures import style
+from toporep.figures.layout import Block, Page, name_ordinate
 from toporep.figures.sander2026 import (
     BAND,
     NO_SD,
@@ -24,7 +25,6 @@ from toporep.figures.sander2026 import (
     trials_text,
 )
 from toporep.figures.sander2026.rho import AXIS_NOTE, RhoAxis, chance_handle, chance_line, shifts
-from toporep.figures.truong2025.sweep import Block, Page, name_ordinate
 
 if TYPE_CHECKING:
     import pandas as pd

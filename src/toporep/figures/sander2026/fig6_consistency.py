@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from toporep.figures import style
+from toporep.figures.layout import Block, Page, name_ordinate
 from toporep.figures.sander2026 import (
     LABEL_SUPERVISED,
     condition_styles,
@@ -20,7 +21,6 @@ from toporep.figures.sander2026 import (
     title_of,
 )
 from toporep.figures.sander2026.rho import AXIS_NOTE, RhoAxis, draw_series, shifts
-from toporep.figures.truong2025.sweep import Block, Page, name_ordinate
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from toporep.figures import style
+from toporep.figures.layout import Block, Page, few_ticks, name_ordinate, percent_axis
 from toporep.figures.sander2026 import (
     condition_styles,
     in_order,
@@ -20,7 +21,6 @@ from toporep.figures.sander2026 import (
     title_of,
 )
 from toporep.figures.sander2026.rho import AXIS_NOTE, RhoAxis, chance_handle, chance_line, draw_series, shifts
-from toporep.figures.truong2025.sweep import Block, Page, few_ticks, name_ordinate, percent_axis
 
 if TYPE_CHECKING:
     import pandas as pd

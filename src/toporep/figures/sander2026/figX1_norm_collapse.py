@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from toporep.figures import style
+from toporep.figures.layout import Block, Page, few_ticks, name_ordinate, percent_axis
 from toporep.figures.sander2026 import (
     BAND,
     COSINE,
@@ -35,7 +36,6 @@ from toporep.figures.sander2026.rho import (
     log_axis,
     shifts,
 )
-from toporep.figures.truong2025.sweep import Block, Page, few_ticks, name_ordinate, percent_axis
 
 if TYPE_CHECKING:
     import pandas as pd

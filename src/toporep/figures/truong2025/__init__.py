@@ -11,6 +11,7 @@ import numpy as np
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
+from toporep.figures.inputs import check_identity
 from toporep.figures.style import CONTROL, strength_label
 from toporep.io import read_dataset
 
@@ -58,13 +59,6 @@ def read_summaries(
         first = next(iter(panels.values()))
         check_identity(inputs[name], panel.attrs, settings=first.attrs["settings"])
     return panels
-
-
-def check_identity(path: Path, attrs: Mapping[str, object], **expected: str) -> None:
-    """Refuse a file whose attributes are not the expected ones."""
-    for key, value in expected.items():
-        if attrs[key] != value:
-            raise TopoRepError(f"{path}: expected {key} {value!r}, found {attrs[key]!r}; give the file made for this")
 
 
 def check_complete(

@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
+from toporep.figures.inputs import check_identity
 from toporep.figures.truong2025 import (
     PAPER,
     axis_strengths,
-    check_identity,
     families,
     inputs_of,
     on_axis,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.truong2025 import provenance_lines, read_summaries, summary_table, sweep
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     ]
     with style.context():
         styles = sweep.styles_of(table)
-        page = sweep.Page([sweep.Block(1, len(panels), 2.0)], lines, head=0.44)
+        page = layout.Page([layout.Block(1, len(panels), 2.0)], lines, head=0.44)
         for column, (name, panel) in enumerate(panels.items()):
             axes = page.panel(0, 0, column)
             sweep.draw_sweep(axes, table[table["dataset"] == name], "accuracy", styles)
-            sweep.percent_axis(axes)
+            layout.percent_axis(axes)
             sweep.name_abscissa(axes)
             axes.set_title(style.dataset_title(name, panel.attrs["source"]), loc="left", fontweight="bold")
-        sweep.name_ordinate(page.figure.axes[0], "accuracy on the test images (%)")
+        layout.name_ordinate(page.figure.axes[0], "accuracy on the test images (%)")
         page.legend(sweep.condition_handles(styles))
     return page.figure, table

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.lines import Line2D
 
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.truong2025 import (
     axis_strengths,
     families,
@@ -59,10 +59,10 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     shown = families(table["condition"].tolist())
     modes = [mode for mode in dict.fromkeys(table["mode"]) if mode]
     between = ([_NARROW] * (len(shown) - 1) + [_WIDE]) * len(panels)
-    noise = sweep.Block(2, len(shown) * len(panels), 1.12, title=0.56, between=between[:-1], gap=0.1)
+    noise = layout.Block(2, len(shown) * len(panels), 1.12, title=0.56, between=between[:-1], gap=0.1)
     with style.context():
         styles = sweep.styles_of(table)
-        page = sweep.Page([*[noise] * len(modes), sweep.Block(1, len(panels), 0.95)], _small_print(panels))
+        page = layout.Page([*[noise] * len(modes), layout.Block(1, len(panels), 0.95)], _small_print(panels))
         for block, mode in enumerate(modes):
             for place, (name, panel) in enumerate(panels.items()):
                 rows = table[(table["dataset"] == name) & (table["mode"] == mode)]
@@ -72,7 +72,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         for place, name in enumerate(panels):
             axes = page.panel(len(modes), 0, place)
             sweep.draw_sweep(axes, table[(table["dataset"] == name) & (table["mode"] == "")], _NORM, styles)
-            sweep.few_ticks(axes, n=4)
+            layout.few_ticks(axes, n=4)
             sweep.name_abscissa(axes)
             axes.set_title("Frobenius norm of the readout's weights", loc="left", pad=4, fontsize=7)
         page.legend(_handles(table, styles))
@@ -97,7 +97,7 @@ def _table(panels: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def _draw_mode(
-    page: sweep.Page,
+    page: layout.Page,
     block: int,
     first: int,
     rows: pd.DataFrame,
@@ -123,9 +123,9 @@ def _draw_mode(
             if row == 0:
                 axes.set_title(styles[family].short, color=style.shades(styles[family].color, 3)[1], pad=3)
             if shared is None:
-                sweep.few_ticks(axes, n=4)
+                layout.few_ticks(axes, n=4)
                 if first == 0:
-                    sweep.name_ordinate(axes, label, away=0.29)
+                    layout.name_ordinate(axes, label, away=0.29)
             shared = axes if shared is None else shared
     middle = page.figure.axes[-1 - len(shown) // 2]
     middle.set_xlabel(abscissa, labelpad=2)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.truong2025 import (
     provenance_lines,
     read_summaries,
@@ -50,8 +50,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     with style.context():
         styles = sweep.styles_of(table)
         kinds, levels = table["kind"].nunique(), table["level"].nunique()
-        block = sweep.Block(kinds, levels, 0.66, title=0.42, labels=0.34, gap=0.1, between=0.3)
-        page = sweep.Page([block] * len(order), _small_print(panels), head=0.4)
+        block = layout.Block(kinds, levels, 0.66, title=0.42, labels=0.34, gap=0.1, between=0.3)
+        page = layout.Page([block] * len(order), _small_print(panels), head=0.4)
         for index, (name, normalization) in enumerate(order):
             rows = parts[name, normalization]
             heading = _heading(rows, style.dataset_title(name, panels[name].attrs["source"]), normalization)
@@ -67,21 +67,21 @@ def _heading(rows: pd.DataFrame, title: str, normalization: str) -> str:
     return f"{title}{f', {words}' if words else ''}: change in points (clean control {100 * clean:.1f} %)"
 
 
-def _draw_block(page: sweep.Page, block: int, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
+def _draw_block(page: layout.Page, block: int, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
     kinds, levels = (list(dict.fromkeys(rows[name])) for name in ("kind", "level"))
     for row, kind in enumerate(kinds):
         for column, level in enumerate(levels):
             axes = page.panel(block, row, column)
             own = rows[(rows["kind"] == kind) & (rows["level"] == level)]
             sweep.draw_sweep(axes, own, _VARIABLE, styles, compact=True)
-            sweep.few_ticks(axes, n=3)
+            layout.few_ticks(axes, n=3)
             axes.tick_params(labelbottom=row == len(kinds) - 1, pad=1.5)
             if row == 0:
                 axes.set_title(f"level {style.strength_label(level)}", pad=3, fontsize=7)
             if row == len(kinds) - 1:
                 sweep.name_abscissa(axes, "λ")
             if column == 0:
-                sweep.name_ordinate(axes, KIND_TITLES.get(kind, kind), away=0.37)
+                layout.name_ordinate(axes, KIND_TITLES.get(kind, kind), away=0.37)
 
 
 def _noise_options(settings: Mapping[str, object]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.truong2025 import provenance_lines, read_summaries, settings_of, summary_table, sweep
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         ],
     ]
     blocks = [
-        sweep.Block(1, len(panels) * len(rows[0]), 1.7, title=0.46, between=0.36),
-        sweep.Block(1, len(panels) * len(rows[1]), 1.0, title=0.5, between=0.28),
+        layout.Block(1, len(panels) * len(rows[0]), 1.7, title=0.46, between=0.36),
+        layout.Block(1, len(panels) * len(rows[1]), 1.0, title=0.5, between=0.28),
     ]
     with style.context():
         styles = sweep.styles_of(table)
-        page = sweep.Page(blocks, _small_print(panels))
+        page = layout.Page(blocks, _small_print(panels))
         for block, measures in enumerate(rows):
             for index, measure in enumerate(measures):
                 _draw_measure(page, block, index * len(panels), table, styles, panels=panels, measure=measure)
@@ -77,7 +77,7 @@ class _Measure(NamedTuple):
 
 
 def _draw_measure(
-    page: sweep.Page,
+    page: layout.Page,
     block: int,
     first: int,
     table: pd.DataFrame,
@@ -92,7 +92,7 @@ def _draw_measure(
         axes = page.panel(block, 0, first + place)
         shown = (table["dataset"] == name) & (table["estimator"] == measure.estimator)
         sweep.draw_sweep(axes, table[shown], measure.variable, styles, compact=True)
-        sweep.few_ticks(axes, n=4)
+        layout.few_ticks(axes, n=4)
         sweep.name_abscissa(axes, "λ")
         axes.set_title(sweep.short_title(name, panel.attrs["source"]), loc="left", pad=3, fontsize=6.5)
 

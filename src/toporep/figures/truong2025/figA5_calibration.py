@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.truong2025 import provenance_lines, read_summaries, settings_of, summary_table, sweep
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     ]
     with style.context():
         styles = sweep.styles_of(table)
-        block = sweep.Block(1, len(_QUANTITIES), 1.45, title=0.44)
-        page = sweep.Page([block] * len(panels), lines)
+        block = layout.Block(1, len(_QUANTITIES), 1.45, title=0.44)
+        page = layout.Page([block] * len(panels), lines)
         for row, (name, panel) in enumerate(panels.items()):
             page.heading(row, style.dataset_title(name, panel.attrs["source"]), above=0.26)
             for column, (quantity, title) in enumerate(_QUANTITIES.items()):
                 axes = page.panel(row, 0, column)
                 sweep.draw_sweep(axes, table[table["dataset"] == name], quantity, styles)
-                sweep.few_ticks(axes)
+                layout.few_ticks(axes)
                 sweep.name_abscissa(axes)
                 axes.set_title(title, loc="left", pad=4)
         page.legend(sweep.condition_handles(styles))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.truong2025 import provenance_lines, read_summaries, settings_of, summary_table, sweep
 
 if TYPE_CHECKING:
@@ -44,18 +44,18 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     quantities = list(dict.fromkeys(table["quantity"]))
     with style.context():
         styles = sweep.styles_of(table)
-        block = sweep.Block(1, len(quantities), 1.45, title=0.44, between=0.3)
-        page = sweep.Page([block] * len(panels), _small_print(panels))
+        block = layout.Block(1, len(quantities), 1.45, title=0.44, between=0.3)
+        page = layout.Page([block] * len(panels), _small_print(panels))
         for row, (name, panel) in enumerate(panels.items()):
             page.heading(row, style.dataset_title(name, panel.attrs["source"]), above=0.26)
             for column, quantity in enumerate(quantities):
                 axes = page.panel(row, 0, column)
                 shown = (table["dataset"] == name) & (table["quantity"] == quantity)
                 sweep.draw_sweep(axes, table[shown], _VARIABLE, styles, compact=True)
-                sweep.few_ticks(axes)
+                layout.few_ticks(axes)
                 sweep.name_abscissa(axes)
                 axes.set_title(_TITLES.get(quantity, quantity), loc="left", pad=4, fontsize=6.5)
-            sweep.name_ordinate(page.figure.axes[-len(quantities)], "effective dimensionality")
+            layout.name_ordinate(page.figure.axes[-len(quantities)], "effective dimensionality")
         page.legend(sweep.condition_handles(styles))
     return page.figure, table
 

@@ -16,7 +16,8 @@ from matplotlib.lines import Line2D
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
-from toporep.figures.truong2025 import PAPER, PAPER_TRAINING, check_complete, check_identity, families
+from toporep.figures.inputs import check_identity
+from toporep.figures.truong2025 import PAPER, PAPER_TRAINING, check_complete, families
 from toporep.io import read_dataset
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from toporep.errors import TopoRepError
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.style import CONTROL
 from toporep.figures.truong2025 import families, provenance_lines, read_summaries, summary_table, sweep
 
@@ -61,8 +61,10 @@ def draw_training(inputs: Mapping[str, Path], *, strength: float) -> tuple[Figur
     name, panel = next(iter(panels.items()))
     with style.context():
         styles = sweep.styles_of(table)
-        block = sweep.Block(1, _COLUMNS, 1.5)
-        page = sweep.Page([block] * (len(_PANELS) // _COLUMNS), [*_small_print(), *provenance_lines(panels)], head=0.62)
+        block = layout.Block(1, _COLUMNS, 1.5)
+        page = layout.Page(
+            [block] * (len(_PANELS) // _COLUMNS), [*_small_print(), *provenance_lines(panels)], head=0.62
+        )
         title = f"{style.dataset_title(name, panel.attrs['source'])}, λ = {style.strength_label(strength)}"
         page.heading(0, title, above=0.26)
         for index, shown in enumerate(_PANELS):
@@ -104,9 +106,9 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, shown: _Panel, styles: Mapping[
     axes.set_title(shown.title, loc="left", pad=4, fontsize=7)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     sweep.name_abscissa(axes, "epoch")
-    sweep.few_ticks(axes)
+    layout.few_ticks(axes)
     if shown.percent:
-        sweep.percent_axis(axes)
+        layout.percent_axis(axes)
 
 
 def _small_print() -> list[str]:
