@@ -161,6 +161,14 @@ def test_perspective_of_the_published_code():
         assert float((frame == 0).float().mean()) == pytest.approx(zeros, abs=1e-6)
 
 
+def test_a_line_of_sight_along_the_plane_sees_nothing():
+    # At this angle the upper right pixel looks along the image's plane.
+    points = warps.perspective_points(np.array([60.30163880153163]), size=(28, 28))
+    assert np.isinf(points[0, 0, 27]).all() and np.isfinite(points).sum() == 2 * (28 * 28 - 1)
+    seen = warps.sample(torch.ones(1, 28, 28), warps.sampling_grid(points, size=(28, 28))[None]).view(28, 28)
+    assert seen.isfinite().all() and seen[0, 27] == 0 and seen.max() == 1
+
+
 def test_sprites_of_the_published_code():
     steps = {1: 3375, 2: 225, 3: 15, 4: 1}
     for factor, step in steps.items():
@@ -211,7 +219,7 @@ def by_scipy(digit: np.ndarray, kind: str, classes: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", COLORED)
-@pytest.mark.parametrize("size", [(28, 28), (14, 14), (9, 16)])
+@pytest.mark.parametrize("size", [(28, 28), (14, 14), (9, 20)])
 def test_agrees_with_scipy_and_colorsys_frame_by_frame(kind, size):
     images, indices = digits(30, *size), np.array([3, 29, 0, 3, 11, 17, 20, 8, 1, 2])
     draws = draw_sequences(kind, 4, 1, indices)
