@@ -162,11 +162,11 @@ def test_perspective_of_the_published_code():
 
 
 def test_a_line_of_sight_along_the_plane_sees_nothing():
-    # At this angle the upper right pixel looks along the image's plane.
+    # At this angle the last column looks along the image's plane, which turns about the vertical axis last.
     points = warps.perspective_points(np.array([60.30163880153163]), size=(28, 28))
-    assert np.isinf(points[0, 0, 27]).all() and np.isfinite(points).sum() == 2 * (28 * 28 - 1)
+    assert np.isinf(points[0, :, 27]).all() and np.isfinite(points[0, :, :27]).all()
     seen = warps.sample(torch.ones(1, 28, 28), warps.sampling_grid(points, size=(28, 28))[None]).view(28, 28)
-    assert seen.isfinite().all() and seen[0, 27] == 0 and seen.max() == 1
+    assert seen.isfinite().all() and not seen[:, 27].any() and seen.max() > 0.999
 
 
 def test_sprites_of_the_published_code():
