@@ -53,8 +53,8 @@ def grouper_matrix(
     Raises:
         TopoRepError: an argument does not fit.
 
-    Source: Keller & Welling 2021 (capsules), section 5 and eqs. 6-9, appendix B.3; offsets and the cut ends of the
-        band from the published code.
+    Source: Keller & Welling 2021 (capsules), eqs. 7-9, appendices A.4 to A.6; the direction of the roll, the offsets
+        and the cut ends of the band from the published code.
     """
     if form not in FORMS:
         raise TopoRepError(f"grouper form: expected one of {', '.join(FORMS)}, found {form!r}")
