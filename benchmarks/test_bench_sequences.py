@@ -53,9 +53,7 @@ def by_loop(images: torch.Tensor, indices: np.ndarray, draws: Draws, rotate_hue)
     return torch.stack(sequences)
 
 
-@pytest.mark.parametrize(
-    ("name", "rotate_hue"), [("ten operations of torch", hue_rotated), ("torchvision", functional.adjust_hue)]
-)
+@pytest.mark.parametrize(("name", "rotate_hue"), [("plain torch", hue_rotated), ("torchvision", functional.adjust_hue)])
 def test_a_batch_of_sequences(name, rotate_hue):
     pixels = np.random.default_rng(0).integers(0, 256, (1000, SIZE, SIZE), dtype=np.uint8)
     images, indices = torch.from_numpy(pixels), np.arange(0, 1000, 1000 // SEQUENCES)[:SEQUENCES]
