@@ -139,6 +139,9 @@ def test_ties_between_rolls_and_between_capsules():
     assert observed_roll(constant[None], noise(4, 1, 6)) == 0
     # A wave of two units rolled by 3 might as well have rolled by 1 or by 5.
     assert observed_roll(0.1 * np.roll(periodic, 3)[None] + 7, periodic[None]) == 1
+    # Whatever the rounding: five units, repeated three times.
+    repeated = np.tile(noise(5, 500, 1, 5), 3)
+    np.testing.assert_array_equal(observed_roll(np.roll(repeated, 12, axis=-1), repeated), 2)
     t = noise(5, 4, 6)
     for shifts, mode in (((5, 2, 5, 2), 2), ((4, 3, 1, 2), 1), ((0, 3, 3, 1), 3)):
         rolled = np.stack([np.roll(capsule, shift) for capsule, shift in zip(t, shifts, strict=True)])

@@ -109,8 +109,8 @@ def latent_rolls(
 ) -> np.ndarray:
     """Observed roll of each sequence from its sampled latents, for `capsule_correlation`.
 
-    As published, the same as `sequence_rolls(topographic_latents(...), classes)`, but makes the t of the frames that
-    are compared only. A first frame of class 0 is compared with itself and rolls by 0 in every variant.
+    The published variant is `sequence_rolls(topographic_latents(...), classes)`, made of the frames that are compared
+    only. A first frame of class 0 is compared with itself, so it rolls by 0 in every variant.
 
     Args:
         z, u: (sequences, frames, capsules, units) sampled latents; grouper, mu, eps as for `topographic_latents`.
@@ -128,11 +128,10 @@ def latent_rolls(
         raise TopoRepError(f"z: expected (sequences, frames, capsules, units), found shape {np.shape(z)}")
     classes = check_classes(classes, sampled.z.shape[:2])
     pairs = zero_frames(classes, omega=omega)
+    disjoint = _is_disjoint(variant)
     rolls = np.empty(len(pairs.sequence), dtype=np.int64)
     for frame in np.unique(pairs.frame).tolist():
         chosen = np.flatnonzero(pairs.frame == frame)
-        # With itself a frame is compared as it is: nothing of its window is nearer to itself than to itself.
-        disjoint = _is_disjoint(variant) and frame != 0
         for part in _blocks((len(chosen), *sampled.z.shape[1:])):
             block = sampled.take(pairs.sequence[chosen[part]])
             rolls[chosen[part]] = observed_roll(
@@ -269,7 +268,7 @@ def _partial_sums(sampled: _Sampled) -> tuple[list[np.ndarray], list[np.ndarray]
         return (squares[there] @ weights.swapaxes(1, 2)).reshape(frames, count, capsules, units)
 
     ahead, behind = [terms(0)], [np.zeros((frames, count, capsules, units))]
-    for offset in range(1, (frames + 1) // 2):
+    for offset in range(1, frames // 2):
         ahead.append(ahead[-1] + terms(offset))
         behind.append(behind[-1] + terms(-offset))
     return ahead, behind
