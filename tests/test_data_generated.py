@@ -22,8 +22,8 @@ def generated():
 @pytest.mark.parametrize("name", SHAPES)
 def test_sizes_types_and_classes(generated, name):
     data, entry = generated[name], load_registry().source(name)
-    assert data.images_train.shape == (entry.train, *SHAPES[name])
-    assert data.images_test.shape == (entry.test, *SHAPES[name])
+    assert data.images_train.shape == (entry.parameters["train"], *SHAPES[name])
+    assert data.images_test.shape == (entry.parameters["test"], *SHAPES[name])
     assert data.images_train.dtype == np.uint8
     assert data.recognised_as == GENERATED
     for labels in (data.label_train, data.label_test):

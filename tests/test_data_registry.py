@@ -65,7 +65,7 @@ def test_unknown_source_is_told():
         (("sources", "mnist", "format"), "hdf5", "expected one of idx, cifar-batches, found 'hdf5'"),
         (("sources", "mnist", "image_shape"), [28, 28], "rows, columns, channels"),
         (("sources", "mnist", "fingerprints", "test", "sha256"), "00", "expected 64"),
-        (("sources", "mnist", "kind"), "web", "expected 'files' or 'generated', found 'web'"),
+        (("sources", "mnist", "kind"), "web", "expected 'files', 'git-file' or 'generated', found 'web'"),
         (("sources", "cifar10", "files", 0, "contains"), [], "no file holds test, train"),
         (("sources", "objects", "parameters", "seed"), True, "expected int, found True"),
         (("sources", "objects", "parameters", "train"), 0, ">= 1"),

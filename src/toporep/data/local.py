@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from toporep.data.dsprites import read_dsprites, without_test
 from toporep.data.formats import read_cifar_batch, read_idx, read_npz
 from toporep.data.images import OFFICIAL_CONTENT, OFFICIAL_FILES, fingerprint
-from toporep.data.registry import Content, FileSource
+from toporep.data.registry import Content, FileSource, GitSource
 from toporep.errors import TopoRepError
 
 
@@ -27,12 +28,16 @@ class Found:
     origin: str
 
 
-def read_local(source: FileSource, data_dir: Path) -> Found | None:
+def read_local(source: FileSource | GitSource, data_dir: Path) -> Found | None:
     """Read `source` from `data_dir`: torchvision's layout, then flat, then Keras's npz; None when none is complete.
+
+    Of a git repository: the file in the clone, then flat.
 
     Raises TopoRepError naming the file, with expected and found checksum, when a file is there but is not right: a
     wrong file is never passed over in silence.
     """
+    if isinstance(source, GitSource):
+        return _read_git_file(source, data_dir)
     reader = {"idx": _read_idx_files, "cifar-batches": _read_cifar_files}[source.format]
     for folder in dict.fromkeys((data_dir / source.folder, data_dir)):
         found = reader(source, folder)
@@ -42,12 +47,25 @@ def read_local(source: FileSource, data_dir: Path) -> Found | None:
     return _read_npz(source, path) if path.is_file() else None
 
 
-def expected_files(source: FileSource, data_dir: Path) -> str:
+def expected_files(source: FileSource | GitSource, data_dir: Path) -> str:
     """The places where `read_local` looks, as text for an error message."""
     names = ", ".join(file.name for file in source.files)
+    if isinstance(source, GitSource):
+        return f"{data_dir / source.folder} or {data_dir} with {names}"
     return (
         f"{data_dir / source.folder} or {data_dir} with {names} (or their unpacked content), or {data_dir / source.npz}"
     )
+
+
+def _read_git_file(source: GitSource, data_dir: Path) -> Found | None:
+    (file,) = source.files
+    for path in dict.fromkeys((data_dir / source.folder / file.name, data_dir / file.name)):
+        if path.is_file():
+            found = file.found(path)
+            if found:
+                raise _wrong(source, f"{path}: altered, perhaps truncated", expected=file.identity, found=found)
+            return Found(without_test(read_dsprites(path, source.image_shape)), OFFICIAL_FILES, file.name)
+    return None
 
 
 def _read_idx_files(source: FileSource, folder: Path) -> Found | None:
@@ -167,22 +185,23 @@ def _damaged(source: FileSource, path: Path, raw: bytes, error: Exception) -> To
     return _wrong(
         source,
         f"{path}: cannot be unpacked, perhaps truncated ({error})",
-        expected=f"{file.bytes} bytes, md5 {file.md5}",
+        expected=file.identity,
         found=f"{len(raw)} bytes, md5 {_md5(raw)}",
     )
 
 
-def _wrong(source: FileSource, what: str, *, expected: str, found: str) -> TopoRepError:
+def _wrong(source: FileSource | GitSource, what: str, *, expected: str, found: str) -> TopoRepError:
     return TopoRepError(f"{what}\n  expected: {expected}\n  found: {found}\n{ways_to_get(source)}")
 
 
-def ways_to_get(source: FileSource) -> str:
+def ways_to_get(source: FileSource | GitSource) -> str:
     """How to get the files of a source, as text for an error message."""
     urls = "\n".join(f"  {url}" for file in source.files for url in file.urls)
+    name = source.files[0].name if isinstance(source, GitSource) else source.npz
     return (
         f"To get {source.title}: remove a file that is wrong and run again with download allowed, "
         f"or fetch by hand\n{urls}\n"
-        f"or name another folder with --data-dir or the environment variable TOPOREP_DATA (it may hold {source.npz})"
+        f"or name another folder with --data-dir or the environment variable TOPOREP_DATA (it may hold {name})"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -9,12 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toporep.data.sprites import SIDE
 from toporep.errors import TopoRepError
 
 DEFAULT_PATH = Path(__file__).parents[3] / "config" / "datasets.yaml"
 
 FORMATS = ("idx", "cifar-batches")
-GENERATORS = ("digits", "objects")
+GIT_FORMATS = ("dsprites",)
+# What each generator is told.
+GENERATORS = {
+    "digits": ("train", "test", "seed"),
+    "objects": ("train", "test", "seed"),
+    "sprites": ("size",),
+}
 _HOLDS = {
     "idx": ("images_train", "label_train", "images_test", "label_test"),
     "cifar-batches": ("train", "test"),
@@ -39,6 +47,42 @@ class RemoteFile:
     md5: str
     urls: tuple[str, ...]
     contains: tuple[Content, ...]
+
+    @property
+    def identity(self) -> str:
+        """What tells the right file, as text for an error message."""
+        return f"{self.bytes} bytes, md5 {self.md5}"
+
+    def found(self, path: Path) -> str | None:
+        """None when the file at `path` is the right one, else what it is, as text for an error message."""
+        found = _hex_digest(hashlib.md5(usedforsecurity=False), path)
+        return None if found == self.md5 else f"{path.stat().st_size} bytes, md5 {found}"
+
+
+@dataclass(frozen=True)
+class GitFile:
+    """A file of a public git repository, known by the name that git gives to its content."""
+
+    name: str
+    git_sha1: str
+    urls: tuple[str, ...]
+
+    @property
+    def contains(self) -> tuple[Content, ...]:
+        """Nothing is unpacked from it."""
+        return ()
+
+    @property
+    def identity(self) -> str:
+        """What tells the right file, as text for an error message."""
+        return f"git blob SHA-1 {self.git_sha1}"
+
+    def found(self, path: Path) -> str | None:
+        """None when the file at `path` is the right one, else what it is, as text for an error message."""
+        size = path.stat().st_size
+        # git hashes a header and the content ("git hash-object").
+        found = _hex_digest(hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False), path)
+        return None if found == self.git_sha1 else f"{size} bytes, git blob SHA-1 {found}"
 
 
 @dataclass(frozen=True)
@@ -72,8 +116,23 @@ class FileSource:
 
 
 @dataclass(frozen=True)
+class GitSource:
+    """A public data set that is one file of a git repository; `folder` is where a clone below the data folder lies."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    format: str
+    folder: str
+    files: tuple[GitFile]
+
+
+@dataclass(frozen=True)
 class GeneratedSource:
-    """Demo data that TopoRep makes itself: `generator` with its numbers of images and its seed."""
+    """Data that TopoRep makes itself: `generator`, and what it is told (`GENERATORS`)."""
 
     name: str
     title: str
@@ -81,9 +140,7 @@ class GeneratedSource:
     citation: str
     class_names: tuple[str, ...]
     generator: str
-    train: int
-    test: int
-    seed: int
+    parameters: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -100,9 +157,9 @@ class Registry:
     """All sources, and how to download."""
 
     download: DownloadPolicy
-    sources: Mapping[str, FileSource | GeneratedSource]
+    sources: Mapping[str, FileSource | GitSource | GeneratedSource]
 
-    def source(self, name: str) -> FileSource | GeneratedSource:
+    def source(self, name: str) -> FileSource | GitSource | GeneratedSource:
         """Look up a source; an unknown name raises TopoRepError with the known ones."""
         if name not in self.sources:
             raise TopoRepError(f"unknown data source {name!r}; known: {', '.join(self.sources)}")
@@ -141,13 +198,15 @@ def parse_registry(raw: Any, *, where: str) -> Registry:
 _COMMON = {"kind": str, "title": str, "licence": str, "citation": str, "class_names": list}
 
 
-def _source(name: str, raw: Any, where: str) -> FileSource | GeneratedSource:
+def _source(name: str, raw: Any, where: str) -> FileSource | GitSource | GeneratedSource:
     kind = raw.get("kind") if isinstance(raw, dict) else None
     if kind == "files":
         return _file_source(name, raw, where)
+    if kind == "git-file":
+        return _git_source(name, raw, where)
     if kind == "generated":
         return _generated_source(name, raw, where)
-    raise TopoRepError(f"{where}.kind: expected 'files' or 'generated', found {kind!r}")
+    raise TopoRepError(f"{where}.kind: expected 'files', 'git-file' or 'generated', found {kind!r}")
 
 
 def _file_source(name: str, raw: Any, where: str) -> FileSource:
@@ -164,15 +223,13 @@ def _file_source(name: str, raw: Any, where: str) -> FileSource:
     )
     entry.pop("kind")
     _one_of(entry["format"], FORMATS, f"{where}.format")
-    if len(entry["image_shape"]) != 3 or not all(_is(value, int) and value > 0 for value in entry["image_shape"]):
-        raise TopoRepError(f"{where}.image_shape: expected [rows, columns, channels], found {entry['image_shape']}")
     splits = _record(entry["fingerprints"], f"{where}.fingerprints", train=dict, test=dict)
     source = FileSource(
         name=name,
         **entry
         | {
             "class_names": _texts(entry["class_names"], f"{where}.class_names"),
-            "image_shape": tuple(entry["image_shape"]),
+            "image_shape": _image_shape(entry["image_shape"], where),
             "fingerprints": {
                 split: _fingerprint(value, f"{where}.fingerprints.{split}") for split, value in splits.items()
             },
@@ -191,10 +248,7 @@ def _remote_file(raw: Any, format: str, where: str) -> RemoteFile:
     entry = _record(raw, where, name=str, bytes=int, md5=str, urls=list, contains=list)
     _checksum(entry["md5"], 32, f"{where}.md5")
     _relative(entry["name"], f"{where}.name")
-    urls = _texts(entry["urls"], f"{where}.urls")
-    for url in urls:
-        if not re.match(r"https?://", url):
-            raise TopoRepError(f"{where}.urls: expected http:// or https://, found {url!r}")
+    urls = _urls(entry["urls"], where)
     contains = []
     for i, content in enumerate(entry["contains"]):
         inner = _record(content, f"{where}.contains[{i}]", name=str, md5=str, holds=str)
@@ -205,15 +259,38 @@ def _remote_file(raw: Any, format: str, where: str) -> RemoteFile:
     return RemoteFile(**entry | {"urls": urls, "contains": tuple(contains)})
 
 
+def _git_source(name: str, raw: Any, where: str) -> GitSource:
+    entry = _record(raw, where, **_COMMON, image_shape=list, format=str, folder=str, files=list)
+    entry.pop("kind")
+    _one_of(entry["format"], GIT_FORMATS, f"{where}.format")
+    if len(entry["files"]) != 1:
+        raise TopoRepError(f"{where}.files: expected one file, found {len(entry['files'])}")
+    file = _record(entry["files"][0], f"{where}.files[0]", name=str, git_sha1=str, urls=list)
+    _relative(file["name"], f"{where}.files[0].name")
+    _checksum(file["git_sha1"], 40, f"{where}.files[0].git_sha1")
+    return GitSource(
+        name=name,
+        **entry
+        | {
+            "class_names": _texts(entry["class_names"], f"{where}.class_names"),
+            "image_shape": _image_shape(entry["image_shape"], where),
+            "files": (GitFile(**file | {"urls": _urls(file["urls"], f"{where}.files[0]")}),),
+        },
+    )
+
+
 def _generated_source(name: str, raw: Any, where: str) -> GeneratedSource:
     entry = _record(raw, where, **_COMMON, generator=str, parameters=dict)
     entry.pop("kind")
-    _one_of(entry["generator"], GENERATORS, f"{where}.generator")
-    parameters = _record(entry.pop("parameters"), f"{where}.parameters", train=int, test=int, seed=int)
-    if min(parameters["train"], parameters["test"]) < 1 or parameters["seed"] < 0:
+    _one_of(entry["generator"], tuple(GENERATORS), f"{where}.generator")
+    known = dict.fromkeys(GENERATORS[entry["generator"]], int)
+    parameters = _record(entry["parameters"], f"{where}.parameters", **known)
+    if "size" in parameters and (parameters["size"] < 1 or SIDE % parameters["size"]):
+        raise TopoRepError(f"{where}.parameters.size: expected a divisor of {SIDE}, found {parameters['size']}")
+    if "train" in parameters and (min(parameters["train"], parameters["test"]) < 1 or parameters["seed"] < 0):
         raise TopoRepError(f"{where}.parameters: expected train, test >= 1 and seed >= 0, found {parameters}")
-    class_names = _texts(entry.pop("class_names"), f"{where}.class_names")
-    return GeneratedSource(name=name, class_names=class_names, **entry, **parameters)
+    class_names = _texts(entry["class_names"], f"{where}.class_names")
+    return GeneratedSource(name=name, **entry | {"class_names": class_names, "parameters": parameters})
 
 
 def _fingerprint(raw: Any, where: str) -> Fingerprint:
@@ -250,6 +327,20 @@ def _texts(values: list, where: str) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _urls(values: list, where: str) -> tuple[str, ...]:
+    urls = _texts(values, f"{where}.urls")
+    for url in urls:
+        if not re.match(r"https?://", url):
+            raise TopoRepError(f"{where}.urls: expected http:// or https://, found {url!r}")
+    return urls
+
+
+def _image_shape(values: list, where: str) -> tuple[int, ...]:
+    if len(values) != 3 or not all(_is(value, int) and value > 0 for value in values):
+        raise TopoRepError(f"{where}.image_shape: expected [rows, columns, channels], found {values}")
+    return tuple(values)
+
+
 def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
     if value not in allowed:
         raise TopoRepError(f"{where}: expected one of {', '.join(allowed)}, found {value!r}")
@@ -263,3 +354,11 @@ def _checksum(value: str, digits: int, where: str) -> None:
 def _relative(value: str, where: str) -> None:
     if Path(value).is_absolute() or ".." in Path(value).parts:
         raise TopoRepError(f"{where}: expected a path below the data folder, found {value!r}")
+
+
+def _hex_digest(digest: Any, path: Path) -> str:
+    """Add a file to a started hash, without holding it in memory."""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

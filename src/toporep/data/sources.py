@@ -8,7 +8,7 @@ from pathlib import Path
 from toporep.data.download import fetch
 from toporep.data.images import GENERATED, ImageData
 from toporep.data.local import Found, expected_files, read_local, ways_to_get
-from toporep.data.registry import FileSource, GeneratedSource, Registry, load_registry
+from toporep.data.registry import FileSource, GeneratedSource, GitSource, Registry, load_registry
 from toporep.errors import TopoRepError
 
 DATA_DIR_VARIABLE = "TOPOREP_DATA"
@@ -26,6 +26,7 @@ def obtain(
 
     Looks in `data_dir` (default: the environment variable TOPOREP_DATA) for torchvision's layout, then for a
     Keras-style npz; downloads into `data_dir` in torchvision's layout when neither is there and `download` is true.
+    A file of a git repository (dSprites) is looked for in a clone below `data_dir`, then in `data_dir` itself.
     Generated sources need no folder and no network. progress: show a bar (default: on a terminal).
 
     Raises TopoRepError for an unknown source; for a file that is missing and may not or cannot be downloaded; and
@@ -48,7 +49,7 @@ def obtain(
     )
 
 
-def _folder(entry: FileSource, data_dir: str | os.PathLike | None) -> Path:
+def _folder(entry: FileSource | GitSource, data_dir: str | os.PathLike | None) -> Path:
     data_dir = data_dir or os.environ.get(DATA_DIR_VARIABLE)
     if not data_dir:
         raise TopoRepError(
@@ -59,7 +60,7 @@ def _folder(entry: FileSource, data_dir: str | os.PathLike | None) -> Path:
 
 
 def _from_files(
-    entry: FileSource, data_dir: Path, registry: Registry, *, download: bool, progress: bool | None
+    entry: FileSource | GitSource, data_dir: Path, registry: Registry, *, download: bool, progress: bool | None
 ) -> Found:
     found = read_local(entry, data_dir)
     if found:
@@ -71,7 +72,7 @@ def _from_files(
         )
     folder = data_dir / entry.folder
     for file in entry.files:
-        unpacked = all((folder / content.name).is_file() for content in file.contains)
+        unpacked = file.contains and all((folder / content.name).is_file() for content in file.contains)
         if not unpacked and not (folder / file.name).is_file():
             fetch(file, folder, policy=registry.download, progress=progress)
     found = read_local(entry, data_dir)
@@ -83,9 +84,11 @@ def _from_files(
 def _generated(entry: GeneratedSource) -> ImageData:
     if entry.generator == "digits":
         from toporep.data import digits as generator
-    else:
+    elif entry.generator == "objects":
         from toporep.data import objects as generator
-    arrays, origin = generator.generate(train=entry.train, test=entry.test, seed=entry.seed)
+    else:
+        from toporep.data import dsprites as generator
+    arrays, origin = generator.generate(**entry.parameters)
     return ImageData.from_arrays(
         arrays,
         class_names=entry.class_names,
