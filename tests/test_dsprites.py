@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -474,6 +475,26 @@ def test_array_of_another_form_is_told(numbered, tmp_path, change, match):
     with pytest.raises(TopoRepError, match=match) as caught:
         read_dsprites(path, SMALL)
     assert str(path) in str(caught.value)
+
+
+def test_flipped_pixel_of_an_uncompressed_file_is_told(numbered, tmp_path):
+    """The zip's own checksum finds it, though every byte is one that a pixel may have."""
+    path = tmp_path / NAME
+    np.savez(path, imgs=numbered)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TopoRepError, match="CRC"):
+        read_dsprites(path, SMALL)
+
+
+def test_array_with_bytes_left_over_is_told(numbered, tmp_path):
+    path = tmp_path / NAME
+    with zipfile.ZipFile(path, "w") as archive, archive.open("imgs.npy", "w") as stream:
+        np.lib.format.write_array(stream, numbered)
+        stream.write(b"\x01")
+    with pytest.raises(TopoRepError, match="holds more bytes than its shape asks for"):
+        read_dsprites(path, SMALL)
 
 
 @pytest.mark.parametrize(
