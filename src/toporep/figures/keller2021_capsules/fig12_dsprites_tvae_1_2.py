@@ -1,0 +1,20 @@
+"""Figure 12: capsule traversals of dSprites, TVAE, L = S/2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toporep.figures.keller2021_capsules.traversals import draw_examples
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+CONDITION = "tvae_1_2"
+
+
+def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
+    """Draw the examples of the model; see `draw_examples`."""
+    return draw_examples(inputs, CONDITION)

@@ -1,0 +1,370 @@
+"""What figures of capsule traversals share: examples read and checked, strips of frames, their pages and table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from toporep.errors import TopoRepError
+from toporep.figures import style
+from toporep.figures.inputs import check_identity
+from toporep.figures.keller2021_capsules import PAPER, disclaimer, label_of, provenance_lines, title_of
+from toporep.io import read_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+LINES = ("frames", "reconstruction", "traversal")
+# Small print of figures whose frames are grey where they are held out.
+HELD_OUT = (
+    "Grey: frames outside the window of the first, whose energies do not enter its t: held out. Decoded frames are "
+    "probabilities, from one sample of the latents."
+)
+_ANALYSIS = "traversals"
+_ROWS = {"frames": "input", "reconstruction": "reconstr.", "traversal": "rolled t₀"}
+_SHAPES = ("square", "ellipse", "heart")
+_FACTORS = {
+    "x": "x position",
+    "y": "y position",
+    "color_rotation": "color and rotation",
+    "color_perspective": "color and perspective",
+}
+# Of 255: the frames that t of the first frame has not seen are mixed with this grey; a line that is not there has it.
+_GREY, _VEIL, _EMPTY = 150, 0.72, 232
+# Lay-out of pages of examples, in inches.
+_LEFT, _RIGHT, _BETWEEN, _HEAD, _NAME, _LINE_GAP, _AFTER = 0.54, 0.06, 0.16, 0.42, 0.19, 0.02, 0.06
+
+
+@dataclass(frozen=True)
+class Traversals:
+    """Examples of one network, or the frames alone where the condition was not trained.
+
+    Attributes:
+        condition: of the network.
+        seed: of the network; None: it was not trained.
+        images: line → (example, frame, row, column, channel) uint8; lines that a network makes are absent without one,
+            and all are if no network of the data set was trained.
+        seen: (frame,) whether t of the first frame has seen the frame; None without a network.
+        factor, start, label: (example,) what changes, the class of the first frame, the digit or shape.
+        numbers: (example,) the example's place in the file.
+        attrs: of the file.
+    """
+
+    condition: str
+    seed: int | None
+    images: Mapping[str, np.ndarray]
+    seen: np.ndarray | None
+    factor: Sequence[str]
+    start: Sequence[int]
+    label: Sequence[int]
+    numbers: Sequence[int]
+    attrs: Mapping[str, object]
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return len(self.factor)
+
+    def squared_error(self, line: str) -> np.ndarray:
+        """(example, frame): squared difference of a line and the frames, intensities 0 … 1, summed over a frame.
+
+        NaN where the line is not there.
+        """
+        if line not in self.images:
+            return np.full((self.n, self.frames), np.nan)
+        difference = (self.images[line].astype(float) - self.images["frames"]) / 255
+        return (difference**2).sum((-3, -2, -1))
+
+    @property
+    def frames(self) -> int:
+        """Frames of a sequence."""
+        return 0 if "frames" not in self.images else self.images["frames"].shape[1]
+
+    def choose(self, examples: Sequence[int]) -> Traversals:
+        """These examples alone."""
+        return replace(
+            self,
+            images={line: image[list(examples)] for line, image in self.images.items()},
+            **{
+                name: [getattr(self, name)[index] for index in examples]
+                for name in ("factor", "start", "label", "numbers")
+            },
+        )
+
+    def window(self) -> str:
+        """Words for the frames that t of the first frame has seen."""
+        if self.seen is None:
+            return f"Not trained at the {self.attrs['scale']} scale: only the frames are drawn"
+        count = int(self.seen.sum())
+        if count == len(self.seen):
+            return f"t₀ has seen all {count} frames"
+        return f"t₀ has seen {count} of {len(self.seen)} frames"
+
+    def examples_text(self) -> list[str]:
+        """What changes and in what, for each example."""
+        named = zip(self.factor, self.label, strict=True)
+        dsprites = self.attrs["dataset"] == "dsprites"
+        things = [(factor, _SHAPES[label] if dsprites and label < 3 else f"digit {label}") for factor, label in named]
+        return [f"{_FACTORS.get(factor, factor)}: {thing}" for factor, thing in things]
+
+
+def read_traversals(inputs: Mapping[str, Path], condition: str, *, dataset: str | None = None) -> Traversals:
+    """Read the examples of one condition: those of its network with the lowest seed.
+
+    A condition that is not in the file was not trained at this scale: its frames are those of any other, which are the
+    same, and the lines that a network makes are not there.
+
+    Args:
+        inputs: `<dataset>.traversals.runs` → file of schema `traversals`.
+        condition: whose examples.
+        dataset: which of several; None: the only one.
+
+    Raises:
+        TopoRepError: no such file, or several; a file of another schema, paper or data set than its name says.
+    """
+    found = {name.removesuffix(f".{_ANALYSIS}.runs"): path for name, path in inputs.items()}
+    wanted = dataset or "<dataset>"
+    chosen = [name for name in found if f"{name}.{_ANALYSIS}.runs" in inputs and dataset in (None, name)]
+    if len(chosen) != 1:
+        raise TopoRepError(
+            f"inputs: expected one file named {wanted}.{_ANALYSIS}.runs, found {', '.join(inputs) or 'none'}"
+        )
+    path = found[chosen[0]]
+    metric = read_dataset(path, _ANALYSIS)
+    check_identity(path, metric.attrs, paper=PAPER, dataset=chosen[0])
+    missing = [line for line in LINES if line not in metric["line"].values]
+    if missing:
+        raise TopoRepError(f"{path}: expected the lines {', '.join(LINES)}, found none named {', '.join(missing)}")
+    return _traversals(metric, condition)
+
+
+def draw_examples(inputs: Mapping[str, Path], condition: str) -> tuple[Figure, pd.DataFrame]:
+    """Draw all examples of one condition in two columns, three strips each: input, reconstruction, rolled t₀.
+
+    Args:
+        inputs: `<dataset>.traversals.runs` → file of schema `traversals`.
+        condition: whose.
+
+    Returns:
+        The figure, and the table of `table`.
+
+    Raises:
+        TopoRepError: see `read_traversals`.
+
+    Source: Keller & Welling 2021 (capsules), appendix D and Figures 6 to 19.
+    """
+    traversals = read_traversals(inputs, condition)
+    with style.context():
+        figure = _page_of_examples(traversals)
+    return figure, table([traversals], LINES)
+
+
+def table(found: Sequence[Traversals], lines: Sequence[str]) -> pd.DataFrame:
+    """Lay examples out with one row a frame: what is shown there, not its pixels.
+
+    Returns:
+        Columns: dataset, source, scale, condition, seed (none where the condition was not trained), example, factor,
+        start, label, frame, seen (1: by t of the first frame), and for each line but the frames
+        `squared_error_<line>`: squared difference from the frame (intensities 0 … 1), summed over its pixels.
+    """
+    import pandas as pd
+
+    made = [line for line in lines if line != "frames"]
+    tables = []
+    for of in found:
+        example, frame = np.indices((of.n, of.frames)).reshape(2, -1)
+        columns = {
+            **{key: of.attrs[key] for key in ("dataset", "source", "scale")},
+            "condition": of.condition,
+            "seed": pd.array([of.seed] * len(example), dtype="Int64"),
+            **{
+                name: np.asarray(getattr(of, values), dtype=dtype)[example]
+                for name, values, dtype in (
+                    ("example", "numbers", np.int64),
+                    ("factor", "factor", object),
+                    ("start", "start", np.int64),
+                    ("label", "label", np.int64),
+                )
+            },
+            "frame": frame,
+            "seen": pd.array([None] * len(frame) if of.seen is None else of.seen[frame].astype(int), dtype="Int64"),
+            **{f"squared_error_{line}": of.squared_error(line).ravel() for line in made},
+        }
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+class Sheet:
+    """A figure as wide as a journal page on which things have places in inches, counted from the left and the top.
+
+    Args:
+        height: of what stands above the small print.
+        lines: paragraphs of the small print.
+    """
+
+    def __init__(self, height: float, lines: Sequence[str]) -> None:
+        small_print = style.SmallPrint(lines, left=0.07)
+        self._height = height + small_print.height
+        self.figure = Figure(figsize=(style.PAGE_WIDTH, self._height))
+        small_print.draw(self.figure)
+
+    def axes(self, left: float, top: float, width: float, height: float, **options: object) -> Axes:
+        """Add axes whose upper left corner is there."""
+        bottom = self._height - top - height
+        place = (left / style.PAGE_WIDTH, bottom / self._height, width / style.PAGE_WIDTH, height / self._height)
+        return self.figure.add_axes(place, **options)
+
+    def text(self, left: float, top: float, text: str, **options: object) -> None:
+        """Write there; the text's middle has this height unless told otherwise."""
+        self.figure.text(left / style.PAGE_WIDTH, 1 - top / self._height, text, **{"va": "center", **options})
+
+    def heading(self, top: float, text: str, *, further: str = "", left: float = 0.07) -> None:
+        """Write a bold title, and what it says further below it."""
+        self.text(left, top, text, fontsize=8, fontweight="bold")
+        if further:
+            self.text(left, top + 0.15, further, fontsize=6.5, color="0.25")
+
+    def strip(
+        self, left: float, top: float, side: float, of: Traversals, example: int, line: str, *, veil: bool = False
+    ) -> None:
+        """Draw one line of an example, frames side by side; a line that is not there is a strip of grey.
+
+        Args:
+            left, top: of the first frame.
+            side: of a frame.
+            of, example, line: what.
+            veil: mix the frames that t of the first has not seen with grey, and frame the first.
+        """
+        frames = max(of.frames, 1)
+        axes = self.axes(left, top, frames * side, side)
+        axes.set_axis_off()
+        if line not in of.images:
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+            axes.add_patch(Rectangle((0, 0.04), 1, 0.92, facecolor=str(_EMPTY / 255), linewidth=0))
+            axes.text(0.5, 0.48, "not trained here", ha="center", va="center", fontsize=6, color="0.35")
+            return
+        images = of.images[line][example]
+        if veil and of.seen is not None:
+            images = np.where(of.seen[:, None, None, None], images, veiled(images))
+        axes.imshow(side_by_side(images), interpolation="none", aspect="auto", origin="upper")
+        if veil:
+            width = images.shape[2]
+            place = {"fill": False, "edgecolor": "0.55", "linewidth": 1.6, "clip_on": False}
+            axes.add_patch(Rectangle((-0.5, -0.5), width + _gap(width), images.shape[1], **place))
+
+    def seen_bar(self, left: float, top: float, side: float, of: Traversals) -> None:
+        """A bar over the frames that t of the first one has seen."""
+        if of.seen is None:
+            return
+        axes = self.axes(left, top - 0.03, of.frames * side, 0.02)
+        axes.set(xlim=(0, of.frames), ylim=(0, 1))
+        axes.set_axis_off()
+        for frame in np.flatnonzero(of.seen):
+            axes.add_patch(Rectangle((frame, 0), 1, 1, facecolor="0.3", linewidth=0))
+
+
+def veiled(images: np.ndarray) -> np.ndarray:
+    """Images of uint8 mixed with grey: held out."""
+    return np.rint(_VEIL * _GREY + (1 - _VEIL) * images.astype(float)).astype(np.uint8)
+
+
+def side_by_side(images: np.ndarray) -> np.ndarray:
+    """(frame, row, column, channel) → (row, columns of all frames, 3), white between frames and after the last."""
+    frames, rows, cols, channels = images.shape
+    wide = np.full((rows, frames, cols + _gap(cols), 3), 255, dtype=np.uint8)
+    wide[:, :, :cols] = np.broadcast_to(images, (frames, rows, cols, 3)).swapaxes(0, 1)
+    return wide.reshape(rows, -1, 3)
+
+
+def small_print(found: Sequence[Traversals]) -> list[str]:
+    """Paragraphs on where the examples come from."""
+    lines = []
+    for of in found:
+        absent = [of.condition] if of.seed is None else []
+        seed = "" if of.seed is None else f"network of seed {of.seed}"
+        lines += provenance_lines(of.attrs, absent=absent, seeds=seed)
+    return [*lines, disclaimer([of.attrs for of in found])]
+
+
+def row_label(line: str) -> str:
+    """What a strip shows."""
+    return _ROWS[line]
+
+
+def _gap(cols: int) -> int:
+    return max(1, round(cols / 28))
+
+
+def _traversals(metric: xr.Dataset, condition: str) -> Traversals:
+    runs = np.flatnonzero(metric["condition"].values == condition)
+    lines = list(metric["line"].values)
+    images, seen, seed = {}, None, None
+    if len(runs):
+        run = runs[np.argmin(metric["seed"].values[runs])]
+        seed, seen = int(metric["seed"].values[run]), metric["seen"].values[run] != 0
+        images = {line: metric["image"].values[run, :, lines.index(line)] for line in LINES}
+    elif metric.sizes["run"]:
+        images = {"frames": metric["image"].values[0, :, lines.index("frames")]}
+    coords = {name: metric[name].values.tolist() for name in ("factor", "start", "label")}
+    numbers = list(range(metric.sizes["example"]))
+    return Traversals(condition, seed, images, seen, **coords, numbers=numbers, attrs=metric.attrs)
+
+
+def _page_of_examples(of: Traversals) -> Figure:
+    rows = (of.n + 1) // 2
+    width = (style.PAGE_WIDTH - _LEFT - _RIGHT - _BETWEEN) / 2
+    side = width / max(of.frames, 1) if of.frames else 0.18
+    height = _NAME + len(LINES) * (side + _LINE_GAP) + _AFTER
+    sheet = Sheet(_HEAD + rows * height, [_words(of), *small_print([of])])
+    sheet.heading(0.14, f"{title_of(of.attrs)}: {label_of(of.condition)}", further=of.window())
+    errors = {line: of.squared_error(line) for line in LINES}
+    for example, name in enumerate(of.examples_text()):
+        # Down the left column first, so that neighbours are of one factor.
+        column, row = divmod(example, rows)
+        left, top = _LEFT + column * (width + _BETWEEN), _HEAD + row * height
+        sheet.text(left, top + _NAME / 2 - 0.015, name, fontsize=6.5)
+        told = _errors_text(of, {line: error[example] for line, error in errors.items()})
+        sheet.text(left + width, top + _NAME / 2 - 0.015, told, fontsize=6, ha="right", color="0.25")
+        sheet.seen_bar(left, top + _NAME, side, of)
+        for index, line in enumerate(LINES):
+            y = top + _NAME + index * (side + _LINE_GAP)
+            sheet.strip(left, y, side, of, example, line)
+            if column == 0:
+                sheet.text(_LEFT - 0.06, y + side / 2, _ROWS[line], fontsize=6, ha="right")
+    return sheet.figure
+
+
+def _errors_text(of: Traversals, errors: Mapping[str, np.ndarray]) -> str:
+    if of.seen is None:
+        return ""
+    rolled = errors["traversal"]
+    parts = [f"rolled: seen {_number(rolled[of.seen].mean())}"]
+    parts += [] if of.seen.all() else [f"held out {_number(rolled[~of.seen].mean())}"]
+    return f"{', '.join(parts)}; reconstr. {_number(errors['reconstruction'].mean())}"
+
+
+def _words(of: Traversals) -> str:
+    said = (
+        "Top: frames of a sequence. Middle: each frame as decoded from its own t. Bottom: frames decoded from the t of "
+        "the first frame (left), rolled by one more unit in every capsule for each frame."
+    )
+    if of.seen is None:
+        return said
+    return (
+        f"{said} Bar: the frames whose energies enter the t of the first, its window; those without a bar are held "
+        "out. Numbers: squared difference from the frame (intensities 0 to 1), summed over its pixels, mean over "
+        "frames (not in the paper). Decoded frames are probabilities, from one sample of the latents. Examples are "
+        "chosen evenly over what changes and over digits or shapes, the same for all models."
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}"
