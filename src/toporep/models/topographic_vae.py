@@ -274,58 +274,65 @@ class _Layer(nn.Module):
         weight = self.weight.mT if self.transposed else self.weight
         repeats = weight.shape[-2] // self.bias.shape[-1]
         bias = self.bias if repeats == 1 else self.bias[..., None].expand(*self.bias.shape, repeats).flatten(-2)
-        if self.gain is None:
-            return linear(inputs, weight, bias)
         by_input = self.transposed and self.norm_dim == -1
-        return _NormalizedLinear.apply(inputs, weight, self.gain, bias, by_input)
+        return _Affine.apply(inputs, weight, bias, self.gain, by_input)
 
     @torch.no_grad()
     def project_(self) -> None:
         self.weight.div_(torch.linalg.vector_norm(self.weight, dim=self.norm_dim, keepdim=True))
 
 
-class _NormalizedLinear(torch.autograd.Function):
-    """inputs @ weight.mT + bias, the slices v of the weight (…, out, in) replaced by gain v / ||v||.
+class _Affine(torch.autograd.Function):
+    """inputs @ weight.mT + bias; with a gain, the slices v of the weight (…, out, in) are replaced by gain v / ||v||.
 
     A slice belongs to an input unit (`by_input`) or to an output unit. Its factor gain / ||v|| is put on that unit, so
     that the normalized weight is never written, and the gradient's part along v is added in place: three passes over
-    the weights, where eight would be needed to make g v / ||v|| and to go back through it.
+    the weights, where eight would be needed to make gain v / ||v|| and to go back through it. The gradient of the
+    weight lies in memory as the weight does, which autograd's own products of stacks do not see to.
     """
 
     @staticmethod
-    def forward(ctx, inputs: Tensor, weight: Tensor, gain: Tensor, bias: Tensor, by_input: bool) -> Tensor:
+    def forward(ctx, inputs: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, by_input: bool) -> Tensor:
+        ctx.by_input = by_input
+        if gain is None:
+            ctx.save_for_backward(inputs, weight)
+            return linear(inputs, weight, bias)
         length = torch.linalg.vector_norm(weight, dim=-2 if by_input else -1)
-        factor = gain / length
+        factor = (gain / length).unsqueeze(-2)
         if by_input:
             unscaled = inputs
-            outputs = linear(inputs * factor[..., None, :], weight, bias)
+            outputs = linear(inputs * factor, weight, bias)
         else:
             unscaled = inputs @ weight.mT
-            outputs = torch.addcmul(bias[..., None, :], unscaled, factor[..., None, :])
-        ctx.by_input = by_input
+            outputs = torch.addcmul(bias.unsqueeze(-2), unscaled, factor)
         ctx.save_for_backward(inputs, weight, length, factor, unscaled)
         return outputs
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor, None]:
-        inputs, weight, length, factor, unscaled = ctx.saved_tensors
-        units = factor[..., None, :]
-        grad_bias, grad_inputs = grad.sum(-2), None
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, weight, *normalization = ctx.saved_tensors
+        grad_bias = grad.sum(-2)
+        if not normalization:
+            grad_inputs = grad @ weight if ctx.needs_input_grad[0] else None
+            return grad_inputs, _outer(grad, inputs, like=weight), grad_bias, None, None
+        length, factor, unscaled = normalization
+        grad_inputs = None
         if ctx.by_input:
             grad_scaled = grad @ weight
             grad_factor = (grad_scaled * unscaled).sum(-2)
-            grad_inputs = grad_scaled * units
-            inputs = inputs * units
+            grad_inputs = grad_scaled * factor
+            inputs = inputs * factor
         else:
             grad_factor = (grad * unscaled).sum(-2)
-            grad = grad * units
+            grad = grad * factor
             if ctx.needs_input_grad[0]:
                 grad_inputs = grad @ weight
+        grad_gain = grad_factor / length
+        along = grad_gain * factor.squeeze(-2) / length
         grad_weight = _outer(grad, inputs, like=weight)
-        along = grad_factor * factor / length.square()
         grad_weight.addcmul_(weight, along.unsqueeze(-2 if ctx.by_input else -1), value=-1)
-        return grad_inputs, grad_weight, grad_factor / length, grad_bias, None
+        return grad_inputs, grad_weight, grad_bias, grad_gain, None
 
 
 def _outer(outputs: Tensor, inputs: Tensor, *, like: Tensor) -> Tensor:
