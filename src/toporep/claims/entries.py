@@ -155,9 +155,6 @@ class Claim:
         Points are places that are named one by one. What needs a strength by itself, or in a mean over several, is
         left as it is.
         """
-        if self.kind == "table":
-            kept = {name: leaf for name, leaf in self.quantities.items() if leaf.strength.values[0] not in strengths}
-            return replace(self, quantities=kept)
         quantities = {name: _without(quantity, strengths) for name, quantity in self.quantities.items()}
         return replace(self, quantities=quantities)
 
@@ -343,23 +340,27 @@ class _Reader:
     def cells(self, test: Mapping, tables: _Tables) -> tuple[dict[str, Quantity], dict[str, Any]]:
         """A quantity for each number of a published table, by the names of its cell, and the numbers by the same."""
         quantities, published = {}, {}
+        suffix = test.get("suffix", "")
         for row in tables.read(test["file"]):
-            missing = [column for column in test["columns"] if column not in row]
+            missing = [column + suffix for column in test["columns"] if column + suffix not in row]
             if missing:
                 found = f"{missing[0]!r}{did_you_mean(missing[0], row)}"
                 raise _Mistake(f"test.table.columns: {test['file']}.csv has no column {found}")
             cell = {name: value for name, value in row.items() if name in _names_in(test["of"])}
             for column in test["columns"]:
+                printed = row[f"{column}{suffix}"]
                 words = {**self.words, **cell, "column": column}
                 label = ", ".join(f"{name}={_shown_value(value)}" for name, value in {**cell, "column": column}.items())
                 quantity, _ = replace(self, words=words)._quantity(test["of"], {}, "test.table.of")
                 if not isinstance(quantity, Leaf) or not quantity.strength.single:
                     raise _Mistake("test.table.of: expected one number of one strength for each cell")
-                if not isinstance(row[column], float):
-                    found = f"{row[column]!r} in column {column!r}"
+                if not isinstance(printed, float):
+                    found = f"{printed!r} in column {column + suffix!r}"
                     raise _Mistake(f"test.table.columns: {test['file']}.csv: {found} is not a number")
-                quantities[label], published[label] = quantity, row[column]
-        options = {key: value for key, value in test.items() if key not in ("of", "columns")}
+                if test.get("relative") and not printed:
+                    raise _Mistake(f"test.table.relative: {test['file']}.csv has a 0 in column {column + suffix!r}")
+                quantities[label], published[label] = quantity, printed
+        options = {key: value for key, value in test.items() if key not in ("of", "columns", "suffix")}
         return quantities, {**options, "published": published}
 
     def _check_axis(self, kind: str, test: Mapping, leaf: Leaf) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -69,7 +69,7 @@ class Result:
         bounds: the range in which the statistic must lie.
         seeds: those that all values were taken from.
         sources: images by data set.
-        left_out: strengths of the claim that it could not be tested at.
+        left_out: strengths that the claim could not be tested at; conditions that a table could not be compared in.
     """
 
     claim: Claim
@@ -80,7 +80,7 @@ class Result:
     bounds: tuple[float, float] = (-math.inf, math.inf)
     seeds: tuple[int, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[float, ...] = ()
+    left_out: tuple[float | str, ...] = ()
 
     @property
     def deciding(self) -> Point | None:
@@ -100,7 +100,8 @@ def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS, partial: b
         claim: the claim.
         evidence: the metric files.
         draws: bootstrap samples.
-        partial: of a claim about several strengths, test it on those that there are networks of.
+        partial: of a claim about several strengths, test it on those that there are networks of; of a table likewise,
+            on its cells.
 
     Raises:
         TopoRepError: quantities that cannot be compared.
@@ -124,19 +125,33 @@ def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS, partial: b
     return Result(claim, outcome, reason, points.listed(), needed, bounds, tuple(seeds), sources, left_out)
 
 
-def _on_what_is_there(claim: Claim, evidence: Evidence) -> tuple[Claim, tuple[float, ...]]:
+def _on_what_is_there(claim: Claim, evidence: Evidence) -> tuple[Claim, tuple[float | str, ...]]:
     """The claim without the strengths of which there are no networks, and these; whole if too few are left."""
-    leaves = [leaf for leaf in claim.leaves if leaf.strength.listed or claim.kind == "table"]
+    if claim.kind == "table":
+        return _cells_that_are_there(claim, evidence)
+    leaves = [leaf for leaf in claim.leaves if leaf.strength.listed]
     absent = set().union(*(evidence.absent(leaf) for leaf in leaves))
     rest = claim.without(absent)
     along_strength = claim.kind == "function" or claim.options.get("along", "strength") == "strength"
     least = {"trend": 2, "shape": 3, "function": 2}.get(claim.kind, 1) if along_strength else 1
-    left = [len(leaf.strength.values) for leaf in rest.leaves if leaf.strength.listed or claim.kind == "table"]
+    left = [len(leaf.strength.values) for leaf in rest.leaves if leaf.strength.listed]
     # An extreme at a named strength cannot be looked for elsewhere.
     named = absent.intersection(claim.options.get("at", ())) if along_strength else ()
     if not absent or not left or min(left) < least or named:
         return claim, ()
     return rest, tuple(sorted(absent))
+
+
+def _cells_that_are_there(claim: Claim, evidence: Evidence) -> tuple[Claim, tuple[float | str, ...]]:
+    """A table's cells of which there are networks, and what the others lack: a strength, or all of their condition."""
+    absent = {name: evidence.absent(leaf) for name, leaf in claim.quantities.items()}
+    kept = {name: leaf for name, leaf in claim.quantities.items() if not absent[name]}
+    if len(kept) in (0, len(absent)):
+        return claim, ()
+    others = [leaf for name, leaf in claim.quantities.items() if absent[name]]
+    conditions = dict.fromkeys(leaf.condition for leaf in others if not evidence.has(leaf))
+    strengths = set().union(*(evidence.absent(leaf) for leaf in others if evidence.has(leaf)))
+    return replace(claim, quantities=kept), (*sorted(strengths), *conditions)
 
 
 # Statistics
@@ -149,7 +164,9 @@ def _statistic(claim: Claim, means: Mapping[Leaf, xr.DataArray]) -> xr.DataArray
     if claim.kind == "function":
         return FUNCTIONS[options["name"]](**quantities)
     if claim.kind == "table":
-        return _cells(quantities) - _cells(options["published"], names=list(quantities))
+        published = _cells(options["published"], names=list(quantities))
+        difference = _cells(quantities) - published
+        return difference / abs(published) if options.get("relative") else difference
     of, than = quantities["of"], quantities.get("than")
     along = options.get("along", "strength")
     if claim.kind == "greater":

@@ -83,6 +83,10 @@ class Evidence:
         found = self._seeds_by_strength(self._file(leaf), leaf)
         return {strength for strength, seeds in zip(leaf.strength.values, found, strict=True) if not seeds}
 
+    def has(self, leaf: Leaf) -> bool:
+        """Whether there are networks of a variable's condition, whatever their strength."""
+        return leaf.condition in self._file(leaf)["condition"].values
+
     def values(self, leaf: Leaf, seeds: Sequence[int] | None = None) -> xr.DataArray:
         """Values of a variable: dimensions seed, then those along which it has several points.
 

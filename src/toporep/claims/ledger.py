@@ -59,9 +59,10 @@ class Ledger:
 
     def reason(self, result: Result) -> str:
         """Why a claim is open or not run, and what it was tested without."""
-        *most, last = [f"{strength:g}" for strength in result.left_out] or [""]
-        names = f"{', '.join(most)} and {last}" if most else last
-        without = f"without {self.claims.symbol} {names}, not run" if names else ""
+        strengths = [f"{each:g}" for each in result.left_out if not isinstance(each, str)]
+        conditions = [each for each in result.left_out if isinstance(each, str)]
+        named = [f"{self.claims.symbol} {_joined(strengths)}"] * bool(strengths) + conditions
+        without = f"without {_joined(named)}, not run" if named else ""
         return "; ".join(filter(None, (without, result.reason)))
 
     def _row(self, result: Result) -> dict[str, object]:
@@ -120,7 +121,8 @@ def criterion(claim: Claim, symbol: str = Claims.symbol) -> str:
     """The test in one line: `ws − control > 0, all points`."""
     options, quantities = claim.options, claim.quantities
     if claim.kind == "table":
-        cells = f"{len(quantities)} cells of {options['file']}: measured − published"
+        difference = "measured / published − 1" if options.get("relative") else "measured − published"
+        cells = f"{len(quantities)} cells of {options['file']}: {difference}"
         return f"{cells} = 0 ± {options['within']:g}; {options.get('needs', 'all')} points"
     of = describe(quantities["of"], symbol) if "of" in quantities else ""
     than = describe(quantities["than"], symbol) if "than" in quantities else ""
@@ -181,6 +183,11 @@ def _range(options: dict) -> str:
     return f"> {low:g}" if low is not None else f"< {high:g}"
 
 
+def _joined(names: Sequence[str]) -> str:
+    *most, last = names or [""]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _listed(values: Iterable[object]) -> str:
     return "/".join(f"{value:g}" if isinstance(value, float | int) else str(value) for value in values)
 
@@ -221,10 +228,11 @@ class _Page:
                 seeds.setdefault(dataset, set()).update(result.seeds)
         data = [f"{name}: images {sources.get(name, 'none')}, {len(found)} seeds" for name, found in seeds.items()]
         full = any(self.ledger._full(result) for result in self.ledger.results)
-        some = any(result.left_out for result in self.ledger.results)
+        some = {type(each) for result in self.ledger.results for each in result.left_out}
+        several = f"several {self.ledger.claims.symbol}" if float in some else "several models"
         partial = (
-            f" A claim about several {self.ledger.claims.symbol} is tested on those that were run, and its line names "
-            "the others; such a test reproduces nothing."
+            f" A claim about {several} is tested on those that were run, and its line names the others; such a test "
+            "reproduces nothing."
             if some
             else ""
         )

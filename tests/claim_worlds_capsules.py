@@ -1,0 +1,89 @@
+"""Metric files of keller2021_capsules in which a given claim holds, or does not; see `claim_worlds`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from claim_worlds import BY_HAND, OF_SCHEMA, World
+
+from toporep.claims.entries import Claim, Leaf
+from toporep.claims.evidence import Evidence
+from toporep.config import read_yaml
+
+_PAPER_FILE = Path(__file__).resolve().parent.parent / "config" / "papers" / "keller2021_capsules.yaml"
+CONDITIONS = tuple(read_yaml(_PAPER_FILE)["conditions"])
+FACTORS = ["x", "y", "orientation", "scale"]
+VARIANTS = ["published", "without_mu", "disjoint_windows", "disjoint_windows_without_mu"]
+OF_SCHEMA.update(
+    {
+        "equivariance": {"variant": VARIANTS},
+        "capsule_correlation": {"variant": VARIANTS, "factor": FACTORS},
+        "log_likelihood": {"estimator": ["published", "corrected", "joint"]},
+        "held_out_frames": {
+            "prediction": ["reconstruction", "rolled", "static"],
+            "part": ["seen", "held_out", "all"],
+        },
+    }
+)
+
+
+class CapsuleWorld(World):
+    """`without` are conditions that are not trained."""
+
+    paper = "keller2021_capsules"
+
+    def __init__(self, *, without=(), sources=None, **options) -> None:
+        super().__init__(
+            sources=sources or {"mnist": "mnist", "dsprites": "dsprites", "mnist_plain": "mnist"}, **options
+        )
+        self.without = without
+
+    def points(self) -> list[tuple[str, float]]:
+        return [(name, 0.0) for name in CONDITIONS]
+
+    def evidence(self) -> Evidence:
+        there = {
+            key: file.isel(run=np.flatnonzero(~np.isin(file["condition"].values, self.without)))
+            for key, file in self.files.items()
+        }
+        return Evidence(self.paper, self.scale, there)
+
+
+def filled(claims: Iterable[Claim], value: Callable[[Leaf, str], np.ndarray | float], *, noise: float) -> CapsuleWorld:
+    """A world in which every variable that claims read has the value of a function of it and the condition.
+
+    The function's values are broadcast over the variable's dimensions. Networks differ by `noise` of the value, and by
+    nothing on average, so that models with the same value are the same.
+    """
+    world = CapsuleWorld()
+    leaves = {(leaf.dataset, leaf.analysis, leaf.variable): leaf for claim in claims for leaf in claim.leaves}
+    for leaf in leaves.values():
+        variable = world.variable(leaf)
+        for condition in CONDITIONS:
+            rows = np.flatnonzero(variable["condition"].values == condition)
+            deviations = world.random.normal(size=(len(rows), *variable.shape[1:]))
+            deviations -= deviations.mean(axis=0)
+            variable.values[rows] = value(leaf, condition) * (1 + noise * deviations)
+    return world
+
+
+def _table(world: World, claim: Claim, holds: bool) -> None:
+    """Each cell as printed; SDs from networks half of which lie above the mean and half below, at equal distance."""
+    sides = np.where(np.arange(world.seeds) % 2, 1.0, -1.0)
+    for cell, leaf in claim.quantities.items():
+        wanted, off = claim.options["published"][cell], 3 * claim.options["within"] * (not holds)
+        wanted *= 1 + off if claim.options.get("relative") else 1
+        wanted += 0 if claim.options.get("relative") else off
+        if leaf.over_networks == "mean":
+            world.set(leaf, wanted)
+            continue
+        world.set(leaf, 0.0)
+        variable = world.variable(leaf)
+        places = [OF_SCHEMA[leaf.schema][dim].index(selector.values[0]) for dim, selector in leaf.at]
+        rows = np.flatnonzero(variable["condition"].values == leaf.condition)
+        variable.values[(rows, *places)] = wanted * sides / sides.std(ddof=1)
+
+
+BY_HAND.update({(CapsuleWorld.paper, f"T{table}{cells}"): _table for table in range(1, 6) for cells in "abcd"})
