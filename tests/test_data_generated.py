@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from data_files import output_of
 
-from toporep.data import load_registry, obtain
+from toporep.data import digits, load_registry, obtain
 from toporep.data.digits import resample
 from toporep.data.images import GENERATED
 from toporep.data.objects import generate
+from toporep.errors import TopoRepError
 
-SHAPES = {"digits": (28, 28, 1), "objects": (32, 32, 3)}
+SHAPES = {"digits": (28, 28, 1), "digits_small": (14, 14, 1), "objects": (32, 32, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,15 @@ def test_same_bytes_in_another_process(generated, name):
     assert output_of(code) == generated[name].data_sha256
 
 
+def test_small_digits_are_means_of_the_large_ones(generated):
+    large, small = generated["digits"], generated["digits_small"]
+    np.testing.assert_array_equal(small.label_test, large.label_test)
+    means = large.images_test.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(small.images_test[..., 0], means, atol=0.5)
+    with pytest.raises(TopoRepError, match="digits: size: expected a divisor of 28, found 13"):
+        digits.generate(train=10, test=10, seed=0, size=13)
+
+
 def test_object_image_depends_on_seed_and_index_only(generated):
     full = generated["objects"]
     few, _ = generate(train=23, test=7, seed=0)
@@ -76,14 +86,14 @@ def ridge_accuracy(train, labels, test, truth) -> float:
 
 def test_digits_are_scikit_learns_digits_enlarged(generated):
     """Averaging the enlarged ink over the cells of the 8 x 8 grid gives back the original pattern."""
-    digits = pytest.importorskip("sklearn.datasets").load_digits()
-    box = resample(digits.images)[:, 4:24, 4:24, 0].astype(float)
+    original = pytest.importorskip("sklearn.datasets").load_digits()
+    box = resample(original.images)[:, 4:24, 4:24, 0].astype(float)
     # 20 pixels over 8 cells of 2.5: repeat each pixel twice to make cells of 5.
     fine = box.repeat(2, axis=1).repeat(2, axis=2).reshape(-1, 8, 5, 8, 5).mean(axis=(2, 4))
-    correlation = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(fine, digits.images, strict=True)]
+    correlation = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(fine, original.images, strict=True)]
     assert min(correlation) > 0.85
     data = generated["digits"]
-    assert sorted([*data.label_train, *data.label_test]) == sorted(digits.target)
+    assert sorted([*data.label_train, *data.label_test]) == sorted(original.target)
 
 
 def test_enlarging_keeps_symmetry():

@@ -399,7 +399,7 @@ def test_other_data_are_refused(trained: Evaluated, command: ModuleType) -> None
 def test_an_unknown_head_is_refused() -> None:
     settings = {"grid": GRID, "model": {"head": "none", "width": WIDTH, "projection": PROJECTION}}
     with pytest.raises(TopoRepError, match="head: expected 'classifier' or 'projection', found 'none'"):
-        NETWORKS["TopographicResNet18"](settings, CLASSES)
+        NETWORKS["TopographicResNet18"](settings, tiny_images("CifarCNN"))
 
 
 # The noise is the published code's

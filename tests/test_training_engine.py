@@ -21,9 +21,10 @@ from toporep import rng
 from toporep.errors import TopoRepError
 from toporep.models import MODELS, SheetCNN
 from toporep.train import engine
-from toporep.train.engine import HISTORY_COLUMNS, TrainingData, choose_stacked, split, train_runs
+from toporep.train.engine import HISTORY_COLUMNS, TrainingData, split, train_runs
 from toporep.train.objective import Objective
 from toporep.train.progress import Progress
+from toporep.train.stack import choose_stacked
 
 CPU = torch.device("cpu")
 BATCH = 24

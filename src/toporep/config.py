@@ -26,9 +26,13 @@ from toporep.errors import TopoRepError
 MAIN = "main configuration"
 
 _CHANNELS = {
-    **{"MnistCNN": 1, "CifarCNN": 3, "TopographicResNet18": 3},
+    **{"MnistCNN": 1, "CifarCNN": 3, "TopographicResNet18": 3, "TopographicVAE": 1},
     **{"mnist": 1, "digits": 1, "cifar10": 3, "objects": 3},
+    **dict.fromkeys(("digits_small", "dsprites", "sprites", "sprites_small"), 1),
 }
+# Frames of the kinds of sequences (toporep.data.sequences, which needs torch).
+_FRAMES = {"single": 18, "color_rotation": 18, "color_perspective": 18, "plain": 1, "dsprites": 15}
+_SPRITES = {"dsprites", "sprites", "sprites_small"}
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
 _RESERVED_SCALES = {
     *("activations", "claims", "data", "figures", "logs", "metrics", "published", "runs", "state", "tables"),
@@ -224,6 +228,7 @@ def _cross_problems(paper: dict[str, Any]) -> Iterator[Problem]:
         yield from _dataset_problems(name, dataset)
     for name, condition in paper["conditions"].items():
         yield from _condition_problems(name, condition, paper["datasets"])
+        yield from _window_problems(name, condition, paper["datasets"])
     for name, objective in paper.get("objectives", {}).items():
         yield from _objective_problems(name, objective)
     for name, analysis in paper["analyses"].items():
@@ -244,6 +249,49 @@ def _dataset_problems(name: str, dataset: dict[str, Any]) -> Iterator[Problem]:
             yield Problem((*here, key), f"expected {channels} number(s), one a channel, found {len(found)}")
     if dataset.get("eval_norm") == "mismatched" and dataset["eval_std_mismatched"] is None:
         yield Problem((*here, "eval_norm"), "'mismatched' needs eval_std_mismatched, which is null")
+    if "sequences" in dataset:
+        yield from _sequence_problems(here, dataset)
+
+
+def _sequence_problems(here: tuple, dataset: dict[str, Any]) -> Iterator[Problem]:
+    kind, source = dataset["sequences"], dataset["source"]
+    if (kind == "dsprites") != (source in _SPRITES):
+        wanted = "dsprites" if source in _SPRITES else "another kind"
+        yield Problem((*here, "sequences"), f"images of {source!r} make sequences of {wanted}, found {kind!r}")
+    if dataset["frames"] != _FRAMES[kind]:
+        text = f"sequences of kind {kind!r} have {_FRAMES[kind]} frames, found {dataset['frames']}"
+        yield Problem((*here, "frames"), text)
+    if dataset["split_seed"] is None and dataset["validation_share"]:
+        yield Problem((*here, "validation_share"), "expected 0 without a split_seed, since nothing is set aside")
+
+
+def _window_problems(name: str, condition: dict[str, Any], datasets: dict[str, Any]) -> Iterator[Problem]:
+    form = condition.get("form", "none")
+    windows = condition.get("windows", {})
+    here = ("conditions", name, "windows")
+    yield from _unknown_names(here, windows, "dataset", datasets)
+    for role in condition["datasets"] if form != "none" else ():
+        if role not in windows:
+            yield Problem(here, f"missing: {role}, of which the condition has runs; form {form!r} needs a window")
+    for role, window in windows.items():
+        yield from _one_window(form, (*here, role), window, datasets[role]) if role in datasets else ()
+
+
+def _one_window(form: str, here: tuple, window: dict[str, Any], dataset: dict[str, Any]) -> Iterator[Problem]:
+    if form == "none":
+        yield Problem(here, "form 'none', the plain VAE, has no window")
+        return
+    side = math.isqrt(dataset["units"])
+    if form == "torus" and (dataset["frames"], dataset["capsules"], side**2) != (1, 1, dataset["units"]):
+        text = "a torus needs 1 frame and 1 capsule of a square number of units, found "
+        text += f"{dataset['frames']}, {dataset['capsules']} and {dataset['units']}"
+        yield Problem(here, text)
+    for key, most in (("frames", dataset["frames"]), ("units", side if form == "torus" else dataset["units"])):
+        if window[key] > most:
+            yield Problem((*here, key), f"{window[key]} is longer than the {most} there are")
+    if form == "shifting" and window["units"] % 2 == 0:
+        text = f"expected an odd number, a band as wide on both sides, found {window['units']}"
+        yield Problem((*here, "units"), text)
 
 
 def _condition_problems(name: str, condition: dict[str, Any], datasets: dict[str, Any]) -> Iterator[Problem]:

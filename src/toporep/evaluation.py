@@ -50,8 +50,8 @@ class TrainedRun:
         return rows, cols
 
 
-# Settings of a run, number of classes → a network whose tensors have the names and shapes of the run's weights file.
-Build = Callable[[dict[str, Any], int], torch.nn.Module]
+# Settings of a run, images of its data set → a network whose tensors have the names and shapes of its weights file.
+Build = Callable[[dict[str, Any], ImageData], torch.nn.Module]
 # Runs of one job, prepared images, evaluation settings, device → a dataset for each run, in order.
 Evaluate = Callable[[list[TrainedRun], ImageData, dict[str, Any], torch.device], Iterable["xr.Dataset"]]
 
@@ -101,7 +101,7 @@ def load_trained(
             that do not belong together.
     """
     provenance = _read_provenance(paths, run, images)
-    model = _load_model(run, paths, provenance, models, classes=len(images.class_names))
+    model = _load_model(run, paths, provenance, models, images)
     return TrainedRun(
         run,
         model.to(device, memory_format=torch.channels_last).eval(),
@@ -189,7 +189,7 @@ def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
 
 
 def _load_model(
-    run: Run, paths: Paths, provenance: dict, models: Mapping[str, Build], *, classes: int
+    run: Run, paths: Paths, provenance: dict, models: Mapping[str, Build], images: ImageData
 ) -> torch.nn.Module:
     path, settings = paths.weights(run.id), provenance["settings"]
     name = settings["model"]["name"]
@@ -205,7 +205,7 @@ def _load_model(
         raise TopoRepError(
             f"{path}: not of the training that {paths.provenance(run.id)} describes; train {run.id} again"
         )
-    model = models[name](settings, classes)
+    model = models[name](settings, images)
     mismatches = _mismatches(tensors, model.state_dict())
     if mismatches:
         more = f" and {len(mismatches) - 3} more" if len(mismatches) > 3 else ""

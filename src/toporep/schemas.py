@@ -466,6 +466,167 @@ _SCHEMAS = (
         attrs=(*_METRIC_ATTRS, "class_names"),
         may_be_nan=frozenset({"silhouette_sem"}),
     ),
+    Schema(
+        "sequences",
+        1,
+        # Latents, likelihoods and decodings of a Topographic VAE. `untrained`: of the same network before training.
+        variables={
+            **{name: (("sequence", "frame", "latent"), "float32") for name in ("z", "u")},
+            **{f"{name}_untrained": (("untrained", "frame", "latent"), "float32") for name in ("z", "u")},
+            "mu": ((), "float64"),
+            # Nats a frame.
+            "log_likelihood": (("estimator", "likelihood"), "float64"),
+            "log_likelihood_untrained": (("estimator", "likelihood_untrained"), "float64"),
+            "kl_z": (("sequence",), "float64"),
+            "kl_u": (("sequence",), "float64"),
+            # Of the targets themselves, which are no bits: −log p(x|t) cannot be lower.
+            "entropy_floor": (("sequence",), "float64"),
+            # −log p(x) of one probability a pixel, the same for all frames.
+            "constant_pixel_nll": ((), "float64"),
+            # Of each frame, decoded in one way or another: nats, and the sum of squares over pixels.
+            "nll": (("prediction", "sequence", "frame"), "float32"),
+            "squared_error": (("prediction", "sequence", "frame"), "float32"),
+            **{
+                f"example_{name}": (("example", "frame", "image_row", "image_col", "channel"), "uint8")
+                for name in ("frames", "reconstruction", "traversal")
+            },
+            "history": (("epoch", "quantity"), "float64"),
+        },
+        coords={
+            # What changes in a sequence and the class of its first frame; the image that it is made of.
+            "factor": (("sequence",), "int64"),
+            "start": (("sequence",), "int64"),
+            "label": (("sequence",), "int64"),
+            "example_sequence": (("example",), "int64"),
+            "prediction": (("prediction",), "str"),
+            "estimator": (("estimator",), "str"),
+            "epoch": (("epoch",), "int64"),
+            **_QUANTITY,
+        },
+        attrs=(*_EVALUATION_ATTRS, "factor_names"),
+        may_be_nan=frozenset({"history"}),
+        optional=frozenset({"u", "u_untrained", "kl_u"}),
+    ),
+    Schema(
+        "max_images",
+        1,
+        # Of each unit, the test image at which its variable is largest.
+        variables={
+            "image": (("unit", "image_row", "image_col", "channel"), "uint8"),
+            "index": (("unit",), "int64"),
+            "activation": (("unit",), "float32"),
+            "label": (("unit",), "int64"),
+            # Of the same images in the network before training.
+            "label_untrained": (("unit",), "int64"),
+        },
+        coords=_SHEET,
+        attrs=_EVALUATION_ATTRS,
+    ),
+    *_analysis(
+        "equivariance",
+        # Of trained networks, of the same before training, of latents that know nothing of the images, and, as
+        # published for dSprites, over the last epoch while the weights change.
+        {
+            "error": ("variant",),
+            "untrained": ("variant",),
+            "null": ("variant",),
+            "null_uncertainty": ("variant",),
+            "running": (),
+        },
+        coords=_VARIANT,
+        may_be_nan=["running"],
+        attrs=("random_directions",),
+    ),
+    *_analysis(
+        "capsule_correlation",
+        # `average`: over the factors. `moved`: of the sequences whose true shift is not 0.
+        {
+            "correlation": ("variant", "factor"),
+            "average": ("variant",),
+            "moved": ("variant", "factor"),
+            "untrained": ("variant", "factor"),
+            "untrained_average": ("variant",),
+            "null": ("variant", "factor"),
+            "null_average": ("variant",),
+            "running": ("factor",),
+        },
+        coords={**_VARIANT, "factor": (("factor",), "str")},
+        may_be_nan=[
+            *("correlation", "average", "moved", "untrained", "untrained_average", "null", "null_average", "running"),
+        ],
+    ),
+    *_analysis(
+        "log_likelihood",
+        {
+            "log_likelihood": ("estimator",),
+            "untrained": ("estimator",),
+            "reconstruction": (),
+            "kl_z": (),
+            "kl_u": (),
+            "entropy_floor": (),
+            "constant_pixel": (),
+        },
+        coords={"estimator": (("estimator",), "str")},
+        may_be_nan=["kl_u"],
+    ),
+    *_analysis(
+        "held_out_frames",
+        # `part`: frames that t of the first frame has seen, frames that it has not, all.
+        {"nll": ("prediction", "part"), "squared_error": ("prediction", "part")},
+        coords={"prediction": (("prediction",), "str"), "part": (("part",), "str")},
+        may_be_nan=["nll", "squared_error"],
+    ),
+    Schema(
+        "traversals",
+        1,
+        variables={
+            "image": (("run", "example", "line", "frame", "image_row", "image_col", "channel"), "uint8"),
+            # Whether t of the first frame has seen the frame.
+            "seen": (("run", "frame"), "int64"),
+        },
+        coords={
+            **_RUN_COORDS,
+            "line": (("line",), "str"),
+            "factor": (("example",), "str"),
+            "start": (("example",), "int64"),
+            "label": (("example",), "int64"),
+        },
+        attrs=_METRIC_ATTRS,
+    ),
+    Schema(
+        "traversals_summary",
+        1,
+        # Over the examples and runs: squares of pixel differences (0 … 1), summed over a frame.
+        variables={"squared_error_mean": (("point", "line", "frame"), "float64")},
+        coords={**_POINT_COORDS, "line": (("line",), "str")},
+        attrs=_METRIC_ATTRS,
+    ),
+    Schema(
+        "torus_images",
+        1,
+        variables={
+            "image": (("run", "unit", "image_row", "image_col", "channel"), "uint8"),
+            "label": (("run", "unit"), "int64"),
+            # Share of neighboring units whose images are of one class; of the untrained network; by chance.
+            "agreement": (("run",), "float64"),
+            "agreement_untrained": (("run",), "float64"),
+            "agreement_chance": (("run",), "float64"),
+        },
+        coords={**_RUN_COORDS, **_SHEET},
+        attrs=_METRIC_ATTRS,
+    ),
+    Schema(
+        "torus_images_summary",
+        1,
+        variables={
+            f"agreement{of}_{statistic}": (("point",), "float64")
+            for of in ("", "_untrained", "_chance")
+            for statistic in ("mean", "sem")
+        },
+        coords=_POINT_COORDS,
+        attrs=_METRIC_ATTRS,
+        may_be_nan=frozenset(f"agreement{of}_sem" for of in ("", "_untrained", "_chance")),
+    ),
 )
 
 SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in _SCHEMAS}

@@ -6,8 +6,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-# Trained alone, by a command of its own; every other network is a CNN that may be stacked.
+# Trained alone, by a command of its own.
 RESNETS = frozenset({"TopographicResNet18"})
+# Trained on sequences, by a command of its own; every other network is a CNN.
+VAES = frozenset({"TopographicVAE"})
 
 _OPTIMIZER = ("batch_size", "learning_rate", "betas", "eps")
 _CNN_TRAINING = (*_OPTIMIZER, "epochs", "train_fraction", "train_images", "validation_images", "mean", "std")
@@ -25,6 +27,18 @@ _RESNET_TRAINING = (
     "precision",
     "compile",
 )
+_VAE_MODEL = ("frames", "capsules", "units")
+_VAE_TRAINING = (
+    "sequences",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "epochs",
+    "split_seed",
+    "validation_share",
+    "train_images",
+)
+_VAE_CONDITION = ("form", "mu", "eps", "truncate_band", "weight_norm", "decoder_norm_axis", "pixel_bias")
 _OBJECTIVE = ("epochs", "views", "augmentation", "validation_augmentation", "options", "stop_on", "checkpoint")
 
 
@@ -36,8 +50,8 @@ def training_settings(paper: Mapping[str, Any], dataset: str, condition: str) ->
         dataset, condition: names in it.
     """
     data, chosen = paper["datasets"][dataset], paper["conditions"][condition]
-    make = _resnet if data["model"] in RESNETS else _cnn
-    settings = {"source": data["source"], "grid": paper["grid"], **make(paper, data, chosen)}
+    make = _resnet if data["model"] in RESNETS else _vae if data["model"] in VAES else _cnn
+    settings = {"source": data["source"], **make(paper, dataset, chosen)}
     settings["condition"] = {"name": condition, **settings["condition"]}
     return copy.deepcopy(settings)
 
@@ -52,6 +66,8 @@ def evaluation_settings(paper: Mapping[str, Any], dataset: str, evaluation: str 
     """
     data = paper["datasets"][dataset]
     own = copy.deepcopy(paper["evaluations"].get(evaluation, {}))
+    if data["model"] in VAES:
+        return {**own, "test_images": data["test_images"]}
     normalizations = {"matched": {"mean": data["mean"], "std": data["std"]}}
     if data.get("eval_std_mismatched"):
         normalizations["mismatched"] = {"mean": data["mean"], "std": data["eval_std_mismatched"]}
@@ -67,18 +83,22 @@ def evaluation_settings(paper: Mapping[str, Any], dataset: str, evaluation: str 
     return {**own, **common, **normalizations[data.get("eval_norm", "matched")]}
 
 
-def _cnn(paper: Mapping[str, Any], data: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
+def _cnn(paper: Mapping[str, Any], dataset: str, condition: Mapping[str, Any]) -> dict[str, Any]:
+    data = paper["datasets"][dataset]
     return {
+        "grid": paper["grid"],
         "model": {"name": data["model"], "dropout": data["dropout"]},
         "training": {key: data[key] for key in _CNN_TRAINING},
         "condition": {"spatial_loss": condition["spatial_loss"], "options": condition["options"]},
     }
 
 
-def _resnet(paper: Mapping[str, Any], data: Mapping[str, Any], condition: Mapping[str, Any]) -> dict[str, Any]:
+def _resnet(paper: Mapping[str, Any], dataset: str, condition: Mapping[str, Any]) -> dict[str, Any]:
+    data = paper["datasets"][dataset]
     objective = paper["objectives"][condition["objective"]]
     classifies = condition["objective"] == "cross_entropy"
     return {
+        "grid": paper["grid"],
         "model": {
             "name": data["model"],
             "head": "classifier" if classifies else "projection",
@@ -94,4 +114,16 @@ def _resnet(paper: Mapping[str, Any], data: Mapping[str, Any], condition: Mappin
         "readout": None if classifies else {**paper["readout"], "patience": objective["readout_patience"]},
         "condition": {"topographic": condition["topographic"]},
         "matching": paper["matching"],
+    }
+
+
+def _vae(paper: Mapping[str, Any], dataset: str, condition: Mapping[str, Any]) -> dict[str, Any]:
+    data = paper["datasets"][dataset]
+    return {
+        "model": {"name": data["model"], **{key: data[key] for key in _VAE_MODEL}},
+        "training": {key: data[key] for key in _VAE_TRAINING},
+        "condition": {
+            **{key: condition[key] for key in _VAE_CONDITION},
+            "windows": condition["windows"].get(dataset),
+        },
     }

@@ -21,7 +21,7 @@ from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
 from toporep.evaluations import evaluation_of, evaluations_of
 from toporep.runs import Paths, Run, group_runs, run_settings, run_table
-from toporep.settings import RESNETS, evaluation_settings
+from toporep.settings import RESNETS, VAES, evaluation_settings
 from toporep.train.spec import pack
 
 _EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
@@ -91,7 +91,8 @@ class Workflow:
 
     def train_command_of(self, run: Run) -> str:
         """The command of `toporep.cli` that trains a run."""
-        return "train_embedding" if self.model_of(run) in RESNETS else "train"
+        model = self.model_of(run)
+        return "train_embedding" if model in RESNETS else "train_capsules" if model in VAES else "train"
 
     def model_of(self, run: Run) -> str:
         """Name of the network that a run trains."""

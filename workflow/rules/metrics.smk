@@ -15,8 +15,8 @@ rule analysis:
         "../envs/analysis.yaml"
     threads: TOPOREP.resource("analysis", "threads")
     resources:
-        mem_mb=TOPOREP.resource("analysis", "mem_mb"),
-        runtime=TOPOREP.resource("analysis", "runtime"),
+        mem_mb=lambda wildcards: TOPOREP.resource("analysis", "mem_mb", wildcards.paper),
+        runtime=lambda wildcards: TOPOREP.resource("analysis", "runtime", wildcards.paper),
     params:
         scale=TOPOREP.config.scale,
         module=ask(lambda wildcards: TOPOREP.analysis_module(wildcards.paper, wildcards.analysis)),

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from toporep.errors import run_command
-from toporep.train.engine import HISTORY_COLUMNS, choose_stacked, split, train_runs
+from toporep.train.engine import HISTORY_COLUMNS, split, train_runs
 from toporep.train.job import Engine, run_job
 from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
 from toporep.train.spec import RunSpec
+from toporep.train.stack import choose_stacked
 
 
 def main(arguments: list[str] | None = None) -> int:

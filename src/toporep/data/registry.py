@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toporep.data.sprites import SIDE
+from toporep.data import digits, sprites
 from toporep.errors import TopoRepError
 
 DEFAULT_PATH = Path(__file__).parents[3] / "config" / "datasets.yaml"
@@ -19,10 +19,12 @@ FORMATS = ("idx", "cifar-batches")
 GIT_FORMATS = ("dsprites",)
 # What each generator is told.
 GENERATORS = {
-    "digits": ("train", "test", "seed"),
+    "digits": ("train", "test", "seed", "size"),
     "objects": ("train", "test", "seed"),
     "sprites": ("size",),
 }
+# Images that are made smaller: the side of the large ones.
+_SIDES = {"digits": digits.SIZE, "sprites": sprites.SIDE}
 _HOLDS = {
     "idx": ("images_train", "label_train", "images_test", "label_test"),
     "cifar-batches": ("train", "test"),
@@ -285,8 +287,9 @@ def _generated_source(name: str, raw: Any, where: str) -> GeneratedSource:
     _one_of(entry["generator"], tuple(GENERATORS), f"{where}.generator")
     known = dict.fromkeys(GENERATORS[entry["generator"]], int)
     parameters = _record(entry["parameters"], f"{where}.parameters", **known)
-    if "size" in parameters and (parameters["size"] < 1 or SIDE % parameters["size"]):
-        raise TopoRepError(f"{where}.parameters.size: expected a divisor of {SIDE}, found {parameters['size']}")
+    side = _SIDES.get(entry["generator"])
+    if side and (parameters["size"] < 1 or side % parameters["size"]):
+        raise TopoRepError(f"{where}.parameters.size: expected a divisor of {side}, found {parameters['size']}")
     if "train" in parameters and (min(parameters["train"], parameters["test"]) < 1 or parameters["seed"] < 0):
         raise TopoRepError(f"{where}.parameters: expected train, test >= 1 and seed >= 0, found {parameters}")
     class_names = _texts(entry["class_names"], f"{where}.class_names")

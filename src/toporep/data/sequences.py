@@ -139,7 +139,7 @@ def render_sequences(images: Tensor, indices: np.ndarray | Tensor, draws: Draws)
 
     Args:
         images: (images, rows, cols) or (images, rows, cols, 1) uint8, on any device: gray digits of any size, 0 to 255;
-            or the 50,625 sprites in the order of `sprite_indices`, where all that is not 0 is 1.
+            or the 50,625 sprites in the order of `sprite_indices`, also 0 to 255.
         indices: (sequences,), or of another shape that holds as many: the image of each sequence.
         draws: what happens in each sequence. Tensors on the images' device spare a GPU the wait for the host.
 
@@ -158,7 +158,7 @@ def render_sequences(images: Tensor, indices: np.ndarray | Tensor, draws: Draws)
     indices = _on_device(indices, images, sequences=len(draws))
     if draws.kind == "dsprites":
         frames = sprite_indices(draws.to(images.device).classes())
-        return (images[frames] > 0).float()[:, :, None]
+        return images[frames].float().div_(255)[:, :, None]
     return transform(images[indices].float() / 255, draws)
 
 

@@ -9,7 +9,10 @@ NumPy only: analyses and figures use it without loading torch.
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +83,30 @@ def grouper_matrix(
             f"found {unit_window}"
         )
     return _circulant(frames, units, _band(window, unit_window // 2, truncate=truncate_band))
+
+
+def grouper_of(settings: Mapping[str, Any]) -> np.ndarray | None:
+    """The matrix W of a run, None for a plain VAE.
+
+    Args:
+        settings: of the run: `model` (frames, capsules, units) and `condition` (form, windows, truncate_band). The
+            sheet of a torus is square.
+    """
+    model, condition = settings["model"], settings["condition"]
+    form, windows = condition["form"], condition["windows"]
+    if form == "none":
+        return None
+    if form == "torus":
+        side = math.isqrt(model["units"])
+        return grouper_matrix(form, window=windows["units"], rows=side, cols=side)
+    return grouper_matrix(
+        form,
+        window=windows["frames"],
+        unit_window=windows["units"],
+        frames=model["frames"],
+        units=model["units"],
+        truncate_band=condition["truncate_band"],
+    )
 
 
 def window_offsets(window: int) -> range:

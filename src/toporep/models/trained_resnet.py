@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from toporep.data.images import ImageData
 from toporep.errors import TopoRepError
 from toporep.models.resnet import HEADS, ClassifierHead, Encoder, ProjectionHead, TopographicResNet18
 
@@ -90,17 +91,17 @@ class StandardizedReadout(nn.Module):
         return F.linear((embedding - self.mean) / self.sd, self.weight, self.bias)
 
 
-def _network(settings: dict[str, Any], classes: int) -> TrainedResNet:
+def _network(settings: dict[str, Any], images: ImageData) -> TrainedResNet:
     """The network that a run's settings describe, without its weights."""
     model = settings["model"]
     return TrainedResNet(
         head=model["head"],
         grid=tuple(settings["grid"]),
         width=model["width"],
-        classes=classes,
+        classes=len(images.class_names),
         projection=model["projection"],
     )
 
 
-# Name in a run's settings → (settings, number of classes) → network.
+# Name in a run's settings → (settings, images of its data set) → network.
 NETWORKS = {TopographicResNet18.__name__: _network}

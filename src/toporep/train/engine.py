@@ -1,22 +1,18 @@
-"""The training engine: one run alone, or a stack of runs at once.
-
-A run's weights, split, batches and dropout masks are keyed by its own seed, so they are the same to the
-bit in both modes. On one device the same runs give the same bytes every time; a job that was killed goes
-on from its last whole epoch and ends at the same bytes.
-"""
+"""The training engine of convolutional networks: one run alone, or a stack of runs at once (see `stack`)."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from toporep import rng
-from toporep.device import set_precision
 from toporep.errors import TopoRepError
 from toporep.models.cnn import MODELS
 from toporep.models.inputs import Normalization
@@ -24,12 +20,10 @@ from toporep.train.objective import Objective, Terms
 from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
 from toporep.train.spec import RunSpec
-from toporep.train.state import State, StateFolder
+from toporep.train.stack import FiniteCheck, StackTrainer, train_groups
 
 # Dropout decisions are drawn for several steps at once; this bounds how many are held.
 _MASK_ELEMENTS = {"cpu": 2**20, "cuda": 2**26}
-# How many steps may pass before a loss that is no number is noticed: looking makes a GPU wait.
-_STEPS_BETWEEN_CHECKS = {"cpu": 1, "cuda": 50}
 _EVALUATION_BATCH = 250
 HISTORY_COLUMNS = (
     "epoch",
@@ -42,23 +36,6 @@ HISTORY_COLUMNS = (
     "activation_similarity",
     "afferent_norm",
 )
-
-
-class _Diverged(Exception):
-    def __init__(self, divergences: list[Divergence]) -> None:
-        super().__init__()
-        self.divergences = divergences
-
-
-def choose_stacked(mode: str, *, device: torch.device, runs: int) -> bool:
-    """Decide whether runs train as one stack: "stacked", "solo", or "auto".
-
-    "auto" stacks on a GPU, where these small networks leave most of the device idle; on a CPU the
-    library's own convolutions of one network at a time are faster than the stack's matrix products.
-    """
-    if mode == "auto":
-        return runs > 1 and device.type != "cpu"
-    return mode == "stacked"
 
 
 def train_runs(
@@ -75,73 +52,33 @@ def train_runs(
     Args:
         specs: the runs; all of one data set, model and training settings.
         data: the images and labels of the data set's training part.
-        state_folder: where a run's training state lies.
-        device: where to train.
-        stacked: train all runs at once instead of one after the other.
-        progress: told of every step.
+        state_folder, device, stacked, progress: see `toporep.train.stack.train_groups`.
 
     Yields:
         `Trained`, or `Divergence` for a run whose loss is no longer a finite number; the other runs go
         on, and the state of that run's last whole epoch stays on disk.
     """
-    set_precision(device)
-    # Rounding differs between modes and devices: no run is trained partly in one and partly in another.
-    how = f"{'stacked' if stacked else 'solo'} on {device.type}"
-    folders = {spec.run: StateFolder(state_folder(spec), f"{spec.identity} {how}") for spec in specs}
-    pending = [list(specs)] if stacked else [[spec] for spec in specs]
-    while pending:
-        progress.expect(sum(map(len, pending)) * _steps(specs[0], data))
-        group = pending.pop(0)
-        parts = _by_common_epoch(group, folders)
-        if len(parts) > 1:
-            pending = parts + pending
-            continue
-        trainer = _Trainer(group, data, device=device, stacked=stacked, folders=folders, progress=progress)
-        try:
-            trained = trainer.train()
-        except _Diverged as stop:
-            yield from stop.divergences
-            progress.finished += len(stop.divergences)
-            failed = {divergence.spec.run for divergence in stop.divergences}
-            rest = [spec for spec in group if spec.run not in failed]
-            if rest:
-                pending.insert(0, rest)
-            continue
-        progress.finished += len(trained)
-        yield from trained
+    return train_groups(
+        specs,
+        functools.partial(_Trainer, data=data),
+        state_folder=state_folder,
+        device=device,
+        stacked=stacked,
+        progress=progress,
+        steps=_steps(specs[0], data) if specs else 0,
+    )
 
 
-def _by_common_epoch(group: list[RunSpec], folders: dict) -> list[list[RunSpec]]:
-    """Split a group into parts that can go on from one epoch each; one part if all share a state."""
-    epochs = {spec.run: set(folders[spec.run].epochs()) or {0} for spec in group}
-    if set.intersection(*epochs.values()):
-        return [group]
-    parts: dict[int, list[RunSpec]] = {}
-    for spec in group:
-        parts.setdefault(max(epochs[spec.run]), []).append(spec)
-    return list(parts.values())
+class _Trainer(StackTrainer):
+    """Trains one group of convolutional networks in lockstep."""
 
+    moments = ("exp_avg", "exp_avg_sq")
 
-class _Trainer:
-    """Trains one group of runs in lockstep from their common state to the last epoch."""
-
-    def __init__(
-        self,
-        specs: list[RunSpec],
-        data: TrainingData,
-        *,
-        device: torch.device,
-        stacked: bool,
-        folders: dict,
-        progress: Progress,
-    ) -> None:
-        self.specs, self.device, self.stacked = specs, device, stacked
-        self.folders = [folders[spec.run] for spec in specs]
-        self.progress = progress
+    def __init__(self, specs: list[RunSpec], *, data: TrainingData, device: torch.device, **common: Any) -> None:
+        super().__init__(specs, device=device, **common)
         self.settings = specs[0].settings["training"]
         self.epochs = self.settings["epochs"]
         self.batch_size = self.settings["batch_size"]
-        self.seeds = [spec.run.seed for spec in specs]
         self.images = torch.from_numpy(data.images).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
         self.normalize = Normalization(self.settings["mean"], self.settings["std"], device=device)
@@ -160,47 +97,23 @@ class _Trainer:
         )
         self.objective = Objective(specs, device=device)
 
-    def train(self) -> list[Trained]:
-        """Train to the last epoch and return the finished runs."""
-        start, histories = self._restore()
-        self.progress.skip(start * self.steps * len(self.specs))
-        if start:
-            self.progress.note(f"{self._label()}: going on after epoch {start} of {self.epochs}")
-        for epoch in range(start + 1, self.epochs + 1):
-            rows = self._train_epoch(epoch, histories)
-            for history, row in zip(histories, rows, strict=True):
-                history.append(row)
-            self._save(epoch, histories)
-        tensors = self._split_by_run(self.model.state_dict())
-        size = len(self.specs)
-        return [
-            Trained(spec, tensors[index], histories[index], self.stacked, size) for index, spec in enumerate(self.specs)
-        ]
-
     def _train_epoch(self, epoch: int, histories: list[list[dict]]) -> list[dict]:
         self.model.train()
         orders = self._orders(epoch)
         sums = torch.zeros(5, len(self.specs), dtype=torch.float64, device=self.device)
-        first_bad = torch.full((len(self.specs),), self.steps, device=self.device)
-        bad_value = torch.zeros(len(self.specs), device=self.device)
-        check_every = _STEPS_BETWEEN_CHECKS[self.device.type]
+        finite = FiniteCheck(self.specs, self.steps, device=self.device)
         for step, keep in enumerate(self._keep_masks(epoch)):
             indices = orders[:, step * self.batch_size : (step + 1) * self.batch_size]
             terms, correct = self._step(indices, keep)
             batch = indices.shape[1]
-            bad = ~torch.isfinite(terms.total) & (first_bad == self.steps)
-            # Not torch.where, which copies a number to the GPU and waits for it.
-            first_bad.masked_fill_(bad, step)
-            bad_value = torch.where(bad, terms.total.detach(), bad_value)
             if epoch == 1 and step == 0:
                 self._record_start(histories, terms, correct / batch)
             parts = (terms.cross_entropy, terms.spatial_loss, terms.weight_similarity, terms.activation_similarity)
             sums[:4] += torch.stack([part.detach().double() for part in parts]) * batch
             sums[4] += correct
-            last = step == self.steps - 1
-            if (step + 1) % check_every == 0 or last:
-                self._raise_if_diverged(first_bad, bad_value, epoch)
-            self._tell(epoch, step, sums, seen=step * self.batch_size + batch)
+            finite.add(terms.total, epoch=epoch, step=step)
+            seen = step * self.batch_size + batch
+            self._tell(epoch, step, functools.partial(_mean, sums[0], seen))
         self._raise_if_spoilt(epoch)
         return self._rows(epoch, sums / orders.shape[1])
 
@@ -290,41 +203,6 @@ class _Trainer:
         for history, values in zip(histories, columns.T.tolist(), strict=True):
             history.append(_row(0, values))
 
-    def _raise_if_diverged(self, first_bad: Tensor, value: Tensor, epoch: int) -> None:
-        if bool((first_bad < self.steps).any()):
-            steps, values = first_bad.tolist(), value.tolist()
-            raise _Diverged(
-                [
-                    Divergence(spec, epoch, step + 1, number)
-                    for spec, step, number in zip(self.specs, steps, values, strict=True)
-                    if step < self.steps
-                ]
-            )
-
-    def _raise_if_spoilt(self, epoch: int) -> None:
-        """Look at the weights after the last update of an epoch: before the next step no loss shows what it did."""
-        finite = torch.ones(len(self.specs), dtype=torch.bool, device=self.device)
-        for parameter in self.model.parameters():
-            finite &= parameter.detach().isfinite().reshape(len(self.specs), -1).all(dim=1)
-        spoilt = [spec for spec, good in zip(self.specs, finite.tolist(), strict=True) if not good]
-        if spoilt:
-            raise _Diverged([Divergence(spec, epoch, self.steps, math.nan, "weights") for spec in spoilt])
-
-    def _tell(self, epoch: int, step: int, sums: Tensor, *, seen: int) -> None:
-        every = 1 if self.device.type == "cpu" else 50
-        if (step + 1) % every == 0 or step == self.steps - 1:
-            loss = float((sums[0] / seen).mean())
-            done = every if (step + 1) % every == 0 else (step + 1) % every
-            self.progress.advance(
-                done * len(self.specs), label=self._label(), epoch=epoch, epochs=self.epochs, loss=loss
-            )
-
-    def _label(self) -> str:
-        first = self.specs[0].run
-        if len(self.specs) == 1:
-            return f"{first.condition}/{first.strength:g}/seed{first.seed}"
-        return f"stack of {len(self.specs)}"
-
     def _make_model(self):
         """The model with each run's initial weights, in the memory format that is fastest on the device."""
         settings = self.specs[0].settings
@@ -336,44 +214,8 @@ class _Trainer:
         self._initial_weights = list(weights) if self.stacked else [weights]
         return model if self.stacked else model.to(memory_format=torch.channels_last)
 
-    def _restore(self) -> tuple[int, list[list[dict]]]:
-        common = set.intersection(*(set(folder.epochs()) for folder in self.folders))
-        if not common:
-            return 0, [[] for _ in self.specs]
-        epoch = max(common)
-        states = [folder.load(epoch) for folder in self.folders]
-        joined = {
-            name: torch.stack([state.tensors[name] for state in states]) if self.stacked else tensor
-            for name, tensor in states[0].tensors.items()
-        }
-        self.model.load_state_dict(_with_prefix(joined, "model."))
-        steps = torch.tensor(float(epoch * self.steps), device=self.device)
-        for name, parameter in self.model.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": steps.clone(),
-                **{
-                    moment: torch.empty_like(parameter).copy_(joined[f"{moment}.{name}"])
-                    for moment in ("exp_avg", "exp_avg_sq")
-                },
-            }
-        return epoch, [state.history for state in states]
-
-    def _save(self, epoch: int, histories: list[list[dict]]) -> None:
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for moment in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{moment}.{name}"] = self.optimizer.state[parameter][moment]
-        for folder, history, own in zip(self.folders, histories, self._split_by_run(tensors), strict=True):
-            folder.save(State(epoch, own, history))
-
-    def _split_by_run(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Each run's own copy, in row-major memory, of tensors that a stack holds together."""
-        tensors = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        if not self.stacked:
-            return [{name: tensor.contiguous() for name, tensor in tensors.items()}]
-        return [
-            {name: tensor[index].contiguous() for name, tensor in tensors.items()} for index in range(len(self.specs))
-        ]
+    def _restored(self, moments: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
+        return {"step": torch.tensor(float(epoch * self.steps), device=self.device), **moments}
 
 
 def split(seed: int, count: int, settings: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -403,9 +245,9 @@ def _check_last_batch(images: int, batch_size: int) -> None:
         )
 
 
+def _mean(sums: Tensor, seen: int) -> float:
+    return float((sums / seen).mean())
+
+
 def _row(epoch: int, values: list[float]) -> dict:
     return dict(zip(HISTORY_COLUMNS, [epoch, *values], strict=True))
-
-
-def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
