@@ -34,7 +34,9 @@ _LENGTHS = {
     "5_36": "5S/36",
     "0": "0",
 }
-_VARIANTS = {"": "", "k3": "K = 3", "projected": "projected", "reparameterized": "reparam."}
+_VARIANTS = {"": "", "k3": "K = 3", "projected": "projected weights", "reparameterized": "reparameterized weights"}
+# Where there is room for few letters.
+_SHORTER = {"L = ": "", "BubbleVAE": "Bubble", " weights": "", "reparameterized": "reparam."}
 # Models of Tables 1, 2, 4 and 5, and those of Table 3 that no other table has, in the order of the tables.
 _MNIST = (
     *("tvae_1_2", "tvae_13_36", "tvae_1_4", "tvae_5_36", "tvae_0"),
@@ -52,7 +54,11 @@ _CONDITIONS = {
     "mnist_color_perspective": ("tvae_13_36",),
     "mnist_plain": ("torus",),
 }
-_ORDER = tuple(dict.fromkeys((*_MNIST[:4], *_DSPRITES, *_MNIST, "torus")))
+_ORDER = (
+    *(f"tvae_{length}" for length in _LENGTHS),
+    *(f"bubble_{length}{variant}" for length in _LENGTHS for variant in ("", "_k3")),
+    *("vae", "tvae_5_36_projected", "vae_projected", "vae_reparameterized", "torus"),
+)
 _FAMILIES = {
     "tvae": style.ConditionStyle("topographic VAE (TVAE)", "TVAE", "#0072B2", "o"),
     "bubble": style.ConditionStyle("stationary coherence (BubbleVAE)", "BubbleVAE", "#E69F00", "s"),
@@ -93,7 +99,10 @@ def label_of(condition: str) -> str:
 
 def short_label_of(condition: str) -> str:
     """The same in few lines, for an axis."""
-    return _name(condition, "\n").replace("L = ", "").replace("BubbleVAE", "Bubble")
+    text = _name(condition, "\n")
+    for long, short in _SHORTER.items() if text != condition else ():
+        text = text.replace(long, short)
+    return text
 
 
 def in_order(conditions: Sequence[str]) -> list[str]:

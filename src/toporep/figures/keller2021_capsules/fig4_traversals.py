@@ -28,7 +28,7 @@ CONDITIONS = {"dsprites": "tvae_1_3", "mnist": "tvae_13_36"}
 _FACTORS = {"dsprites": ("x", "y", "orientation", "scale"), "mnist": ("color", "scale", "rotation")}
 _LINES = ("frames", "traversal")
 # Lay-out in inches.
-_LEFT, _RIGHT, _TITLE, _NAME, _GAP, _AFTER = 0.62, 0.06, 0.42, 0.16, 0.03, 0.08
+_LEFT, _RIGHT, _TITLE, _NAME, _GAP, _AFTER, _BLOCK_GAP = 0.62, 0.06, 0.36, 0.16, 0.03, 0.08, 0.1
 
 
 def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
@@ -71,11 +71,11 @@ def _one_a_factor(of: Traversals, dataset: str) -> Traversals:
 
 
 def _draw(found: Sequence[Traversals]) -> Figure:
-    frames = max([of.frames for of in found] + [1])
+    frames = max(of.frames for of in found)
     side = (style.PAGE_WIDTH - _LEFT - _RIGHT) / frames
     example_height = _NAME + len(_LINES) * side + _GAP + _AFTER
     height = sum(_TITLE + of.n * example_height for of in found)
-    sheet = Sheet(height + 0.06, [_words(), *small_print(found)])
+    sheet = Sheet(height + 0.06 + (len(found) - 1) * _BLOCK_GAP, [_words(), *small_print(found)])
     top = 0.06
     for of in found:
         sheet.heading(top + 0.09, f"{title_of(of.attrs)}: {label_of(of.condition)}", further=of.window())
@@ -84,9 +84,10 @@ def _draw(found: Sequence[Traversals]) -> Figure:
             sheet.text(_LEFT, top + _NAME / 2, name, fontsize=6.5)
             for index, line in enumerate(_LINES):
                 y = top + _NAME + index * (side + _GAP)
-                sheet.strip(_LEFT, y, side, of, example, line, veil=line == "frames")
+                sheet.strip(_LEFT, y, side, of, example, line, veil=line == "frames", border=line == "frames")
                 sheet.text(_LEFT - 0.07, y + side / 2, row_label(line), fontsize=6.5, ha="right")
             top += example_height
+        top += _BLOCK_GAP
     return sheet.figure
 
 

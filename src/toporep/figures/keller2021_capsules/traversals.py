@@ -50,8 +50,7 @@ class Traversals:
     Attributes:
         condition: of the network.
         seed: of the network; None: it was not trained.
-        images: line → (example, frame, row, column, channel) uint8; lines that a network makes are absent without one,
-            and all are if no network of the data set was trained.
+        images: line → (example, frame, row, column, channel) uint8; lines that a network makes are absent without one.
         seen: (frame,) whether t of the first frame has seen the frame; None without a network.
         factor, start, label: (example,) what changes, the class of the first frame, the digit or shape.
         numbers: (example,) the example's place in the file.
@@ -86,7 +85,7 @@ class Traversals:
     @property
     def frames(self) -> int:
         """Frames of a sequence."""
-        return 0 if "frames" not in self.images else self.images["frames"].shape[1]
+        return self.images["frames"].shape[1]
 
     def choose(self, examples: Sequence[int]) -> Traversals:
         """These examples alone."""
@@ -109,10 +108,12 @@ class Traversals:
         return f"t₀ has seen {count} of {len(self.seen)} frames"
 
     def examples_text(self) -> list[str]:
-        """What changes and in what, for each example."""
+        """What changes and in what, for each example; what changes is left out where it is the same in all."""
         named = zip(self.factor, self.label, strict=True)
         dsprites = self.attrs["dataset"] == "dsprites"
         things = [(factor, _SHAPES[label] if dsprites and label < 3 else f"digit {label}") for factor, label in named]
+        if len(set(self.factor)) == 1 < self.n:
+            return [thing for _, thing in things]
         return [f"{_FACTORS.get(factor, factor)}: {thing}" for factor, thing in things]
 
 
@@ -222,9 +223,13 @@ class Sheet:
         place = (left / style.PAGE_WIDTH, bottom / self._height, width / style.PAGE_WIDTH, height / self._height)
         return self.figure.add_axes(place, **options)
 
+    def place(self, left: float, top: float) -> tuple[float, float]:
+        """The same place in figure fractions."""
+        return left / style.PAGE_WIDTH, 1 - top / self._height
+
     def text(self, left: float, top: float, text: str, **options: object) -> None:
         """Write there; the text's middle has this height unless told otherwise."""
-        self.figure.text(left / style.PAGE_WIDTH, 1 - top / self._height, text, **{"va": "center", **options})
+        self.figure.text(*self.place(left, top), text, **{"va": "center", **options})
 
     def heading(self, top: float, text: str, *, further: str = "", left: float = 0.07) -> None:
         """Write a bold title, and what it says further below it."""
@@ -233,7 +238,16 @@ class Sheet:
             self.text(left, top + 0.15, further, fontsize=6.5, color="0.25")
 
     def strip(
-        self, left: float, top: float, side: float, of: Traversals, example: int, line: str, *, veil: bool = False
+        self,
+        left: float,
+        top: float,
+        side: float,
+        of: Traversals,
+        example: int,
+        line: str,
+        *,
+        veil: bool = False,
+        border: bool = False,
     ) -> None:
         """Draw one line of an example, frames side by side; a line that is not there is a strip of grey.
 
@@ -241,10 +255,10 @@ class Sheet:
             left, top: of the first frame.
             side: of a frame.
             of, example, line: what.
-            veil: mix the frames that t of the first has not seen with grey, and frame the first.
+            veil: mix the frames that t of the first has not seen with grey.
+            border: frame the first in grey.
         """
-        frames = max(of.frames, 1)
-        axes = self.axes(left, top, frames * side, side)
+        axes = self.axes(left, top, of.frames * side, side)
         axes.set_axis_off()
         if line not in of.images:
             axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -255,10 +269,9 @@ class Sheet:
         if veil and of.seen is not None:
             images = np.where(of.seen[:, None, None, None], images, veiled(images))
         axes.imshow(side_by_side(images), interpolation="none", aspect="auto", origin="upper")
-        if veil:
-            width = images.shape[2]
+        if border:
             place = {"fill": False, "edgecolor": "0.55", "linewidth": 1.6, "clip_on": False}
-            axes.add_patch(Rectangle((-0.5, -0.5), width + _gap(width), images.shape[1], **place))
+            axes.add_patch(Rectangle((-0.5, -0.5), images.shape[2], images.shape[1], **place))
 
     def seen_bar(self, left: float, top: float, side: float, of: Traversals) -> None:
         """A bar over the frames that t of the first one has seen."""
@@ -306,13 +319,12 @@ def _gap(cols: int) -> int:
 def _traversals(metric: xr.Dataset, condition: str) -> Traversals:
     runs = np.flatnonzero(metric["condition"].values == condition)
     lines = list(metric["line"].values)
-    images, seen, seed = {}, None, None
+    # The frames are the same for all networks.
+    images, seen, seed = {"frames": metric["image"].values[0, :, lines.index("frames")]}, None, None
     if len(runs):
         run = runs[np.argmin(metric["seed"].values[runs])]
         seed, seen = int(metric["seed"].values[run]), metric["seen"].values[run] != 0
         images = {line: metric["image"].values[run, :, lines.index(line)] for line in LINES}
-    elif metric.sizes["run"]:
-        images = {"frames": metric["image"].values[0, :, lines.index("frames")]}
     coords = {name: metric[name].values.tolist() for name in ("factor", "start", "label")}
     numbers = list(range(metric.sizes["example"]))
     return Traversals(condition, seed, images, seen, **coords, numbers=numbers, attrs=metric.attrs)
@@ -321,7 +333,7 @@ def _traversals(metric: xr.Dataset, condition: str) -> Traversals:
 def _page_of_examples(of: Traversals) -> Figure:
     rows = (of.n + 1) // 2
     width = (style.PAGE_WIDTH - _LEFT - _RIGHT - _BETWEEN) / 2
-    side = width / max(of.frames, 1) if of.frames else 0.18
+    side = width / of.frames
     height = _NAME + len(LINES) * (side + _LINE_GAP) + _AFTER
     sheet = Sheet(_HEAD + rows * height, [_words(of), *small_print([of])])
     sheet.heading(0.14, f"{title_of(of.attrs)}: {label_of(of.condition)}", further=of.window())
