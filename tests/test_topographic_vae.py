@@ -155,7 +155,7 @@ def test_projected_training_goes_as_with_the_published_modules() -> None:
     losses, mus = train_published(model)
     assert losses == pytest.approx([PUBLISHED_LOSS, 12.5815608031, 12.5756916455, 12.5682794078], rel=1e-7)
     assert mus == pytest.approx([5.0, 4.99999362748, 4.99998659963, 4.99998000632], rel=1e-7)
-    assert float(model.decoder3.weight.sum()) == pytest.approx(0.0128889341289, rel=1e-6)
+    assert model.decoder3.weight.sum().item() == pytest.approx(0.0128889341289, rel=1e-6)
 
 
 def test_importance_weights_are_those_of_the_published_modules() -> None:
@@ -402,7 +402,7 @@ def test_gradients_lie_in_memory_as_their_weights(settings: dict, seeds, lead: t
     model = tiny(seeds, **settings)
     strides = {}
     for name, parameter in model.named_parameters():
-        parameter.register_hook(lambda grad, name=name: strides.setdefault(name, grad.stride()))
+        parameter.register_hook(lambda grad, name=name: strides.update({name: grad.stride()}))
     noises = {"noise_z": noise(*lead, 8, 8), "noise_u": noise(*lead, 8, 8, seed=1)}
     loss_of(model, intensities(*lead, 8, 18), noises).sum().backward()
     assert strides == {name: parameter.stride() for name, parameter in model.named_parameters()}
