@@ -265,3 +265,14 @@ def test_paths_are_those_of_the_documentation():
     names = [file.removeprefix(paths.run_dir(run) + "/") for file in files]
     assert names == ["weights.safetensors", "history.csv", "provenance.json"]
     assert not paths.state_dir(run).startswith(paths.run_dir(run))
+
+
+def test_conditions_share_a_job_where_they_may():
+    runs = [Run("p", dataset, condition, 0, 0) for dataset in ("a", "b") for condition in ("x", "y", "z")]
+    jobs = group_runs(runs, 2, together=lambda run: run.dataset)
+    assert [[run.id for run in job] for job in jobs] == [
+        ["p/a/x/0/seed0", "p/a/y/0/seed0"],
+        ["p/a/z/0/seed0"],
+        ["p/b/x/0/seed0", "p/b/y/0/seed0"],
+        ["p/b/z/0/seed0"],
+    ]

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from workflow_copies import REPOSITORY, Copy, outputs
 
+from toporep.config import read_yaml
 from toporep.errors import TopoRepError
+from toporep.train.spec import unpack
 from toporep.workflow import Workflow
 
 BIN = Path(sys.executable).parent
@@ -269,3 +271,18 @@ def test_code_and_rules_are_in_the_common_form(command):
 def test_every_figure_and_table_has_a_caption_for_the_report(copy):
     captions = {path.stem for path in (copy.folder / "workflow" / "report").glob("*.rst")}
     assert captions == {*(name for names in catalog(copy).values() for name in names), "claims"}
+
+
+def test_a_job_of_several_conditions_has_runs_that_are_trained_alike():
+    main = read_yaml(REPOSITORY / "config" / "config.yaml")
+    main |= {"mix_conditions": True, "stack_size": 50, "sequence_size": 50}
+    workflow = Workflow.from_config(main, REPOSITORY)
+    jobs = workflow.training_jobs()
+    assert sorted(run for job in jobs for run in job.runs) == sorted(workflow.runs)
+    assert len({job.name for job in jobs}) == len(jobs)
+    assert any(len({run.condition for run in job.runs}) > 1 for job in jobs)
+    for job in jobs:
+        assert len(unpack(workflow.training_spec(job.runs))) == len(job.runs)
+        assert len({workflow.train_command_of(run) for run in job.runs}) == 1
+    for job in workflow.evaluation_jobs():
+        assert len({(run.paper, run.dataset) for run in job.runs}) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,23 +127,28 @@ def run_settings(config: Config, run: Run) -> dict[str, Any]:
     }
 
 
-def group_runs(runs: Iterable[Run], size: int) -> list[list[Run]]:
-    """Divide runs into jobs: at most `size` runs of one paper, dataset and condition each, in the given order.
+def group_runs(runs: Iterable[Run], size: int, *, together: Callable[[Run], Hashable] | None = None) -> list[list[Run]]:
+    """Divide runs into jobs: at most `size` runs each, in the given order.
 
-    Conditions stay apart so that a figure which needs some of them asks for no other runs.
+    Args:
+        runs: in order.
+        size: at most so many in a job.
+        together: runs of which it is equal may share a job; by default those of one paper, dataset and condition, so
+            that a figure which needs some conditions asks for no other runs.
 
     Raises:
         TopoRepError: `size` is less than 1, or a run is given twice.
     """
     if size < 1:
         raise TopoRepError(f"runs in a job: expected at least 1, found {size}")
-    together: dict[tuple[str, str, str], dict[Run, None]] = {}
+    groups: dict[Hashable, dict[Run, None]] = {}
     for run in runs:
-        group = together.setdefault((run.paper, run.dataset, run.condition), {})
+        key = together(run) if together else (run.paper, run.dataset, run.condition)
+        group = groups.setdefault(key, {})
         if run in group:
             raise TopoRepError(f"run {run.id} is listed twice")
         group[run] = None
-    return [list(group)[i : i + size] for group in together.values() for i in range(0, len(group), size)]
+    return [list(group)[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from toporep.errors import TopoRepError
 from toporep.evaluations import evaluation_of, evaluations_of
 from toporep.runs import Paths, Run, group_runs, run_settings, run_table
 from toporep.settings import RESNETS, VAES, evaluation_settings
-from toporep.train.spec import pack
+from toporep.train.spec import PER_RUN, pack
 
 _EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
 _LEDGER = {"csv": ".csv", "markdown": ".md", "points": "_points.csv"}
@@ -87,7 +87,9 @@ class Workflow:
         """The runs in groups: of `stack_size` where a stack can hold them, else of `sequence_size`."""
         alone = [run for run in self.runs if self.model_of(run) in RESNETS]
         together = [run for run in self.runs if self.model_of(run) not in RESNETS]
-        return _jobs(together, self.config.main["stack_size"]) + _jobs(alone, self.config.main["sequence_size"])
+        mixed = self._trained_alike if self.config.main["mix_conditions"] else None
+        main = self.config.main
+        return _jobs(together, main["stack_size"], mixed) + _jobs(alone, main["sequence_size"], mixed)
 
     def train_command_of(self, run: Run) -> str:
         """The command of `toporep.cli` that trains a run."""
@@ -100,7 +102,13 @@ class Workflow:
 
     def evaluation_jobs(self) -> list[Job]:
         """The runs in groups of `dump_size`."""
-        return _jobs(self.runs, self.config.main["dump_size"])
+        mixed = (lambda run: (run.paper, run.dataset)) if self.config.main["mix_conditions"] else None
+        return _jobs(self.runs, self.config.main["dump_size"], mixed)
+
+    def _trained_alike(self, run: Run) -> tuple[str, str, str]:
+        """Paper, data set and what `pack` wants to be the same for all runs of a job."""
+        settings = run_settings(self.config, run)
+        return run.paper, run.dataset, canonical_json({key: settings[key] for key in settings if key not in PER_RUN})
 
     def run_of(self, wildcards: Any) -> Run:
         """The run that a rule's wildcards name."""
@@ -367,11 +375,12 @@ class Workflow:
         return analyses[analysis]
 
 
-def _jobs(runs: list[Run], size: int) -> list[Job]:
+def _jobs(runs: list[Run], size: int, together: Callable[[Run], Hashable] | None = None) -> list[Job]:
     counts: dict[str, int] = {}
     jobs = []
-    for group in group_runs(runs, size):
-        stem = f"{group[0].paper}_{group[0].dataset}_{group[0].condition}"
+    for group in group_runs(runs, size, together=together):
+        mixed = len({run.condition for run in group}) > 1
+        stem = f"{group[0].paper}_{group[0].dataset}_{'mixed' if mixed else group[0].condition}"
         counts[stem] = counts.get(stem, 0) + 1
         jobs.append(Job(f"{stem}_{counts[stem]:03d}", group))
     return jobs

@@ -48,26 +48,30 @@ def train_vaes(
     stacked: bool,
     progress: Progress,
 ) -> Iterator[Trained | Divergence]:
-    """Train Topographic VAEs of one shape; yield each as it ends.
+    """Train Topographic VAEs; yield each as it ends. Those of one shape make one stack.
 
     Stochastic gradient descent with momentum on the negative evidence lower bound, mean over frames, of sequences that
     are made anew in every epoch from each training image (Keller & Welling 2021, section 6 and appendix A). A last
     batch that is not full is left out, as published.
 
     Args:
-        specs: the runs; all of one data set and equal but for the grouper and the seed.
+        specs: the runs; all of one data set and with the same training settings.
         data: the images of the data set's training part.
         state_folder, device, stacked, progress: see `toporep.train.stack.train_groups`.
     """
-    return train_groups(
-        specs,
-        functools.partial(_Trainer, data=data),
-        state_folder=state_folder,
-        device=device,
-        stacked=stacked,
-        progress=progress,
-        steps=_steps(specs[0], data) if specs else 0,
-    )
+    shapes: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        shapes.setdefault(_shape(spec), []).append(spec)
+    for group in shapes.values():
+        yield from train_groups(
+            group,
+            functools.partial(_Trainer, data=data),
+            state_folder=state_folder,
+            device=device,
+            stacked=stacked and len(group) > 1,
+            progress=progress,
+            steps=_steps(group[0], data),
+        )
 
 
 def training_indices(training: dict[str, Any], count: int) -> np.ndarray:
@@ -96,7 +100,6 @@ class _Trainer(StackTrainer):
         settings = [spec.settings for spec in specs]
         self.settings = settings[0]["training"]
         self.kind, self.epochs, self.batch_size = (self.settings[key] for key in ("sequences", "epochs", "batch_size"))
-        _check_one_shape(specs)
         check_frames(settings[0])
         self.indices = training_indices(self.settings, len(data.images))
         self.steps = _whole_batches(self.indices, self.batch_size)
@@ -228,19 +231,11 @@ def check_frames(settings: dict[str, Any]) -> None:
         )
 
 
-def _check_one_shape(specs: Sequence[RunSpec]) -> None:
-    shapes = {
-        canonical_json(
-            {key: value for key, value in spec.settings["condition"].items() if key not in ("name", "form", "windows")}
-        )
-        + str(spec.settings["condition"]["form"] == "none")
-        for spec in specs
-    }
-    if len(shapes) > 1:
-        raise TopoRepError(
-            f"{specs[0].run.id} … {specs[-1].run.id}: expected runs that differ in grouper and seed alone, found "
-            f"{len(shapes)} kinds; train plain VAEs, and models with other weight normalization, mu or eps, apart"
-        )
+def _shape(spec: RunSpec) -> str:
+    """What runs of one stack have in common beside their training settings: all of the condition but the grouper."""
+    condition = spec.settings["condition"]
+    common = {key: value for key, value in condition.items() if key not in ("name", "form", "windows")}
+    return canonical_json({**common, "topographic": condition["form"] != "none"})
 
 
 def _whole_batches(indices: np.ndarray, batch_size: int) -> int:

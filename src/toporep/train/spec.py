@@ -43,15 +43,15 @@ class RunSpec:
 
 
 # The parts of a run's settings that differ between the runs of one job.
-_PER_RUN = ("condition", "strength", "seed")
+PER_RUN = ("condition", "strength", "seed")
 
 
 def pack(settings: list[dict[str, Any]], runs: list[Run]) -> str:
     """Write the settings of several runs as JSON, common parts once (the inverse of `unpack`)."""
-    common = {key: value for key, value in settings[0].items() if key not in _PER_RUN}
+    common = {key: value for key, value in settings[0].items() if key not in PER_RUN}
     conditions = {}
     for run, one in zip(runs, settings, strict=True):
-        rest = {key: value for key, value in one.items() if key not in _PER_RUN}
+        rest = {key: value for key, value in one.items() if key not in PER_RUN}
         if canonical_json(rest) != canonical_json(common):
             raise TopoRepError(f"{run.id}: its settings differ from those of {runs[0].id} in more than the condition")
         conditions[run.condition] = one["condition"]
