@@ -120,6 +120,8 @@ class DumpReader:
             if not again:
                 self._admit(dump)
             yield dump
+            # Or two would be in memory while the next one is read.
+            del dump
 
     @property
     def coords(self) -> Mapping[str, xr.DataArray]:
@@ -191,8 +193,8 @@ def read_dump(path: str | os.PathLike, schema: str = "activations") -> Dump:
     if "row" in data.coords:
         _grid(data, path)
     training, evaluation, model = (_configured(data, path, part) for part in ("training", "evaluation", "model"))
-    if "width" in model:
-        training = {"width": model["width"], **training}
+    # Of a model what a figure says beside its training.
+    training = {**{name: model[name] for name in ("width", "frames", "capsules") if name in model}, **training}
     return Dump(path=path, run=run, data=data, training=training, evaluation=evaluation)
 
 
@@ -362,8 +364,9 @@ def _refuse_other_order(dump: Dump, first: Dump) -> None:
 
 
 def _count_stimuli(dump: Dump) -> int:
-    """Test images behind an evaluation; 0 for one of stimuli that TopoRep draws."""
-    return dump.data.sizes.get("stimulus", int(dump.attrs.get("n_stimuli", 0)))
+    """Test images or sequences behind an evaluation; 0 for one of stimuli that TopoRep draws."""
+    sizes = dump.data.sizes
+    return sizes.get("stimulus", sizes.get("sequence", int(dump.attrs.get("n_stimuli", 0))))
 
 
 def _grid(data: xr.Dataset, path: str) -> tuple[int, int]:

@@ -15,6 +15,9 @@ from toporep.analyses.dumps import RunKey, refuse_missing_seeds
 from toporep.errors import TopoRepError, run_command
 from toporep.io import write_dataset
 
+# Modules of the package that are no analyses.
+_SHARED = ("capsules", "dumps")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, run the analysis, write the metric file and its summary."""
@@ -52,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _analyses() -> list[str]:
     names = (module.name for module in pkgutil.iter_modules(toporep.analyses.__path__))
-    return sorted(name for name in names if name != "dumps")
+    return sorted(name for name in names if name not in _SHARED)
 
 
 def _settings(text: str) -> dict[str, Any]:

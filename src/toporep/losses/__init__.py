@@ -8,5 +8,6 @@ __all__, __getattr__ = exports(
         "spatial": ["activation_similarity", "global_similarity", "weight_similarity"],
         "topographic": ["norm_penalty", "sheet_grid", "topographic_loss"],
         "contrastive": ["hierarchical_margin", "simclr", "supcon"],
+        "vae": ["bernoulli_nll", "gaussian_kl", "negative_elbo"],
     },
 )

@@ -2,6 +2,9 @@
 
 from toporep.metrics.activity import percent_zero
 from toporep.metrics.calibration import accuracy, confidence, expected_calibration_error, logit_gap, probability_gap
+from toporep.metrics.capsule_latents import latent_equivariance_error, latent_rolls, topographic_latents
+from toporep.metrics.capsule_nulls import null_capsule_correlation, null_equivariance_error, random_direction_error
+from toporep.metrics.capsule_roll import capsule_correlation, correlation_error, observed_roll, sequence_rolls
 from toporep.metrics.class_similarity import (
     ClassSimilarity,
     better_separated,
@@ -30,6 +33,7 @@ from toporep.metrics.dimensionality import effective_dimensionality, weight_dime
 from toporep.metrics.eccentricity import EccentricityTuning, GaussianFit, eccentricity_class, fit_gaussian
 from toporep.metrics.ensembles import EnsembleAccuracy, disagreement, ensemble_accuracy, ensemble_predictions
 from toporep.metrics.entropy import unit_entropy, unit_variance
+from toporep.metrics.equivariance import equivariance_error
 from toporep.metrics.harmonics import (
     dominant_harmonic,
     expected_agreement,
@@ -57,11 +61,13 @@ __all__ = [
     "WeightNoise",
     "accuracy",
     "better_separated",
+    "capsule_correlation",
     "chance_distance",
     "class_cosine_similarity",
     "colocalization_distance",
     "colocalization_null",
     "confidence",
+    "correlation_error",
     "correlation_histogram",
     "correlation_statistics",
     "disagreement",
@@ -71,6 +77,7 @@ __all__ = [
     "effective_dimensionality",
     "ensemble_accuracy",
     "ensemble_predictions",
+    "equivariance_error",
     "expected_agreement",
     "expected_calibration_error",
     "expected_morans_i",
@@ -78,11 +85,16 @@ __all__ = [
     "fit_gaussian",
     "harmonic_power",
     "kurtosis",
+    "latent_equivariance_error",
+    "latent_rolls",
     "logit_gap",
     "morans_i",
     "neighbor_correlations",
     "neighbor_distance",
     "neighborhood_agreement",
+    "null_capsule_correlation",
+    "null_equivariance_error",
+    "observed_roll",
     "over_trials",
     "pair_correlations",
     "percent_zero",
@@ -90,14 +102,17 @@ __all__ = [
     "preferred_angle",
     "probability_gap",
     "quantiles",
+    "random_direction_error",
     "rdm",
     "rdm_consistency",
     "rsm",
     "second_order_similarity",
+    "sequence_rolls",
     "share_correlated",
     "silhouette",
     "summarize",
     "top_share",
+    "topographic_latents",
     "transition_shares",
     "unit_correlations",
     "unit_entropy",

@@ -7,5 +7,8 @@ __all__, __getattr__ = exports(
     {
         "cnn": ["MODELS", "CifarCNN", "MnistCNN", "SheetCNN"],
         "resnet": ["TopographicResNet18"],
+        "grouper": ["grouper_matrix"],
+        "topographic_vae": ["TopographicVAE"],
+        "likelihood": ["log_likelihood"],
     },
 )
