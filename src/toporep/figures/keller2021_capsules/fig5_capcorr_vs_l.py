@@ -1,0 +1,206 @@
+"""Figure 5: correlation of observed and true rolls against the coherence length, beside latents that know nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from toporep.errors import TopoRepError
+from toporep.figures import style
+from toporep.figures.keller2021_capsules import (
+    BAND,
+    NO_SD,
+    absent_from,
+    disclaimer,
+    family_of,
+    family_style,
+    provenance_lines,
+    read_summaries,
+    seeds_text,
+    summary_table,
+    title_of,
+)
+from toporep.figures.layout import Block, Page, name_ordinate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DATASET = "dsprites"
+_MEAN = "mean"
+_VARIANTS = {
+    "published": "a   as published",
+    "disjoint_windows_without_mu": "b   without μ, windows disjoint",
+}
+_FACTORS = {
+    "x": "x position",
+    "y": "y position",
+    "orientation": "orientation",
+    "scale": "scale",
+}
+# Means over factors, and what they are means of.
+_MEANS = {"average": "correlation", "null_average": "null", "untrained_average": "untrained"}
+_WHAT = ("mean", "sd")
+_LINES = ("tvae", "bubble")
+_NULL_LOOK = {"linestyle": (0, (1, 1.2)), "linewidth": 1.1}
+
+
+def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
+    """Draw the mean over factors, as published and without what needs no learning, and each factor as published.
+
+    Args:
+        inputs: data set → file of schema `capsule_correlation_summary`, of dSprites.
+
+    Returns:
+        The figure, and a table with one row a model, variant and factor ("mean" for the mean over factors): dataset,
+        source, scale, condition, coherence_length (L/S; NaN for the VAE), variant, factor, correlation_mean,
+        correlation_sd, null_mean, null_sd, untrained_mean, untrained_sd, n_seeds, note.
+
+    Raises:
+        TopoRepError: see `read_summaries`; another data set; a variant or factor that is not there; no model of the
+            paper.
+
+    Source: Keller & Welling 2021, eq. 14, Table 5 and Figure 5; the null and panel b are beyond the paper.
+    """
+    summaries = read_summaries(inputs, "capsule_correlation_summary")
+    if list(summaries) != [_DATASET]:
+        raise TopoRepError(f"inputs: expected one file named {_DATASET}, found {', '.join(summaries)}")
+    summary = summaries[_DATASET]
+    for dim, wanted in (("variant", _VARIANTS), ("factor", _FACTORS)):
+        missing = [name for name in wanted if name not in summary[dim].values]
+        if missing:
+            raise TopoRepError(
+                f"{inputs[_DATASET]}: expected {dim} {', '.join(wanted)}, found none named {', '.join(missing)}"
+            )
+    table = _table(summary)
+    if table.empty:
+        raise TopoRepError(f"{inputs[_DATASET]}: expected a TVAE, BubbleVAE or VAE, found none; train one")
+    with style.context():
+        return _draw(summary, table), table
+
+
+def _table(summary: xr.Dataset) -> pd.DataFrame:
+    import pandas as pd
+
+    means = summary_table(summary, list(_MEANS)).assign(factor=_MEAN)
+    means = means.rename(columns={f"{old}_{what}": f"{new}_{what}" for old, new in _MEANS.items() for what in _WHAT})
+    table = pd.concat([summary_table(summary, list(_MEANS.values())), means], ignore_index=True)
+    table.insert(4, "coherence_length", table["condition"].map(_length))
+    table = table[table["coherence_length"].notna() | (table["condition"] == "vae")]
+    missing = table["correlation_mean"].isna(), table["correlation_sd"].isna()
+    table["note"] = np.select(missing, ["rolls are constant", NO_SD], "")
+    first = ["dataset", "source", "scale", "condition", "coherence_length", "variant", "factor"]
+    rest = [f"{name}_{what}" for name in _MEANS.values() for what in _WHAT]
+    return table[[*first, *rest, "n_seeds", "note"]].reset_index(drop=True)
+
+
+def _length(condition: str) -> float:
+    """L as a share of S: "tvae_4_15" → 4/15; NaN for models that have none, or another K than the others."""
+    family, _, rest = condition.partition("_")
+    if family_of(condition) not in _LINES or family not in _LINES or rest.count("_") > 1:
+        return np.nan
+    return float(Fraction(*map(int, rest.split("_"))))
+
+
+def _draw(summary: xr.Dataset, table: pd.DataFrame) -> Figure:
+    blocks = [
+        Block(1, len(_VARIANTS), 2.1, title=0.44, labels=0.5),
+        Block(1, len(_FACTORS), 1.15, title=0.46, labels=0.5, between=0.16),
+    ]
+    page = Page(blocks, _small_print(summary, table), head=0.4)
+    page.heading(0, f"{title_of(summary.attrs)}: mean over the four factors", above=0.24)
+    page.heading(1, "each factor, as published", above=0.24)
+    for column, (variant, title) in enumerate(_VARIANTS.items()):
+        axes = page.panel(0, 0, column)
+        _draw_panel(axes, table[(table["variant"] == variant) & (table["factor"] == _MEAN)], title)
+        _length_axis(axes, table)
+        if not column:
+            name_ordinate(axes, "capsule correlation")
+    for column, (factor, title) in enumerate(_FACTORS.items()):
+        axes = page.panel(1, 0, column)
+        _draw_panel(axes, table[(table["variant"] == "published") & (table["factor"] == factor)], title)
+        _length_axis(axes, table, every=False)
+        if column:
+            axes.tick_params(labelleft=False)
+        else:
+            name_ordinate(axes, "capsule correlation")
+    page.legend(_handles(table))
+    return page.figure
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, title: str) -> None:
+    for family in _LINES:
+        own = rows[rows["condition"].str.startswith(f"{family}_")].sort_values("coherence_length")
+        look = family_style(family)
+        x = own["coherence_length"].to_numpy()
+        axes.plot(x, own["null_mean"], color=look.color, zorder=2, **_NULL_LOOK)
+        axes.plot(x, own["null_mean"], look.marker, color=look.color, markerfacecolor="white", markersize=3, zorder=2.1)
+        axes.plot(x, own["correlation_mean"], color=look.color, marker=look.marker, zorder=3)
+        sd = own["correlation_sd"].to_numpy(dtype=float)
+        if np.isfinite(sd).any():
+            bars = {"linestyle": "none", "elinewidth": 0.9, "zorder": 3}
+            axes.errorbar(x, own["correlation_mean"], yerr=sd, color=look.color, **bars)
+    for _, row in rows[rows["condition"] == "vae"].iterrows():
+        color = family_style("vae").color
+        # It has no L: a line across the panel.
+        if np.isfinite(row["correlation_mean"]):
+            axes.axhline(row["correlation_mean"], color=color, linewidth=1, linestyle=(0, (5, 2)), zorder=1.5)
+        if np.isfinite(row["correlation_mean"]) and np.isfinite(row["correlation_sd"]):
+            low, high = (row["correlation_mean"] + side * row["correlation_sd"] for side in (-1, 1))
+            axes.axhspan(low, high, color=color, alpha=0.15, linewidth=0, zorder=1)
+    axes.set_title(title, loc="left")
+    low = np.nanmin([rows["correlation_mean"].min(), rows["null_mean"].min(), 0.0])
+    axes.set_ylim(low - 0.05, 1.06)
+
+
+def _length_axis(axes: Axes, table: pd.DataFrame, *, every: bool = True) -> None:
+    lengths = sorted(table["coherence_length"].dropna().unique())
+    chosen = lengths if every else [length for length in lengths if length in (0, 0.5)]
+    axes.set_xticks(chosen, [_share(length) for length in chosen])
+    axes.set_xlim(-0.03, 0.53)
+    axes.set_xlabel("coherence length L")
+
+
+def _share(length: float) -> str:
+    found = Fraction(length).limit_denominator(60)
+    top = "" if found.numerator == 1 else str(found.numerator)
+    return f"{top}S/{found.denominator}" if found else "0"
+
+
+def _handles(table: pd.DataFrame) -> list[Line2D]:
+    families = [name for name in _LINES if table["condition"].str.startswith(f"{name}_").any()]
+    handles = [style.condition_handle(family_style(family)) for family in families]
+    if (table["condition"] == "vae").any():
+        handles.append(Line2D([], [], color=family_style("vae").color, linestyle=(0, (5, 2)), label="plain VAE"))
+    for family in families:
+        look = family_style(family)
+        label = f"{look.short}, nothing learned"
+        marker = {"marker": look.marker, "markerfacecolor": "white", "markersize": 3}
+        handles.append(Line2D([], [], color=look.color, label=label, **marker, **_NULL_LOOK))
+    return handles
+
+
+def _small_print(summary: xr.Dataset, table: pd.DataFrame) -> list[str]:
+    vae = table[(table["condition"] == "vae") & (table["factor"] == _MEAN) & (table["variant"] == "published")]
+    nothing = f" Its null is at {vae['null_mean'].iloc[0]:.2f} (a)." if len(vae) else ""
+    shown = sorted(set(table["condition"]), key=list(table["condition"]).index)
+    return [
+        "Pearson's correlation, over sequences, of the roll that best aligns the capsules of two frames with the true "
+        "shift between these frames; a: t as the model has it; b: without μ and, of each frame's window, only those "
+        "frames that are nearer to it than to the other one, so that the two have no u in common. Points: mean over seeds; "
+        f"vertical lines and band: {BAND}.",
+        "Dotted, open: random latents that know nothing of any image, through the same windows and with the same μ. "
+        "Chance is not 0: a sequence whose true shift is 0 is compared with itself, and for scale the nearest of three "
+        f"rolls counts. The plain VAE has no L and is the same in a and b.{nothing} Null and b are not in the paper.",
+        *provenance_lines(
+            summary.attrs, absent=absent_from(shown, _DATASET), seeds=seeds_text(table["n_seeds"].tolist())
+        ),
+        disclaimer([summary.attrs]),
+    ]
