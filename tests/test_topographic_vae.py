@@ -201,11 +201,11 @@ def test_initial_weights_fill_the_published_bounds() -> None:
     bounds = [*encoder, *encoder, *decoder, 0.0206196524711]
     for name, bound in zip(LAYER_NAMES, bounds, strict=True):
         layer = getattr(model, name)
-        assert float(layer.weight.abs().max()) == pytest.approx(bound, rel=1e-3)
-        assert float(layer.bias.abs().max()) <= bound * (1 + 1e-6)
+        assert layer.weight.abs().max().item() == pytest.approx(bound, rel=1e-3)
+        assert layer.bias.abs().max().item() <= bound * (1 + 1e-6)
         some = layer.weight.detach().flatten()[::97].numpy()
         assert stats.kstest(some, "uniform", args=(-bound, 2 * bound)).pvalue > 1e-3
-    assert model.decoder3.bias.shape == (3,) and float(model.mu) == 30
+    assert model.decoder3.bias.shape == (3,) and model.mu.item() == 30
 
 
 def test_initial_weights_are_keyed_by_seed_and_name() -> None:
@@ -348,8 +348,8 @@ def test_normalized_training_goes_as_with_torchs_weight_normalization(axis: str)
             steps.zero_grad()
             loss.backward()
             steps.step()
-    assert float(losses[0]) < PUBLISHED_LOSS - 0.05
-    assert float(model.mu) == pytest.approx(float(reference.mu), rel=1e-12)
+    assert losses[0].item() < PUBLISHED_LOSS - 0.05
+    assert model.mu.item() == pytest.approx(reference.mu.item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("axis", ["in", "out"])
@@ -574,7 +574,7 @@ def test_log_weights_are_on_average_the_evidence_lower_bound() -> None:
     images = PUBLISHED_IMAGES.repeat(draws, 1)
     noises = {"noise_z": noise(8 * draws, 8).double(), "noise_u": noise(8 * draws, 8, seed=1).double()}
     weights = log_likelihood(model, images, **{key: value[None] for key, value in noises.items()}).corrected
-    bound = -float(loss_of(model, images, noises))
+    bound = -loss_of(model, images, noises).item()
     error = float(weights.std()) / math.sqrt(len(weights))
     assert abs(float(weights.mean()) - bound) < 4 * error
 
