@@ -146,6 +146,16 @@ def test_a_model_has_its_numbers_before_training_and_those_of_a_null(tmp_path):
     assert [name for model, name in found if model == "VAE"] == ["paper", "here", "here, untrained", "null"]
 
 
+def test_the_mean_over_the_last_epoch_stands_beside_what_the_paper_gives_of_dsprites(tmp_path):
+    numbers, _ = build(tmp_path, "table2_dsprites")
+    found = numbers.set_index(["condition", "measure", "variant", "factor"])["running"]
+    assert set(found.dropna().index.get_level_values("variant")) == {"published"}
+    of = summary("capsule_correlation", "dsprites").set_index(point="condition").sel(point="vae", factor="scale")
+    assert found["vae", "capsule_correlation", "published", "scale"] == pytest.approx(float(of["running_mean"]))
+    of = summary("equivariance", "dsprites").set_index(point="condition").sel(point="vae")
+    assert found["vae", "equivariance_error", "published", ""] == pytest.approx(float(of["running_mean"]))
+
+
 def test_the_best_of_ours_is_bold_to_the_decimals_of_print_and_ties_together(tmp_path):
     def change(analysis, made):
         if analysis == "capsule_correlation":

@@ -194,8 +194,8 @@ def _small_print(summary: xr.Dataset, table: pd.DataFrame) -> list[str]:
     return [
         "Pearson's correlation, over sequences, of the roll that best aligns the capsules of two frames with the true "
         "shift between these frames; a: t as the model has it; b: without μ and, of each frame's window, only those "
-        "frames that are nearer to it than to the other one, so that the two have no u in common. Points: mean over seeds; "
-        f"vertical lines and band: {BAND}.",
+        "frames that are nearer to it than to the other one, so that the two have no u in common. Points: mean over "
+        f"seeds; vertical lines and band: {BAND}.",
         "Dotted, open: random latents that know nothing of any image, through the same windows and with the same μ. "
         "Chance is not 0: a sequence whose true shift is 0 is compared with itself, and for scale the nearest of three "
         f"rolls counts. The plain VAE has no L and is the same in a and b.{nothing} Null and b are not in the paper.",

@@ -54,6 +54,7 @@ class Measure:
         name: as in the table of numbers.
         analysis, variable: where it is; `at` are the other coordinates.
         null: the variable with what knows nothing of the images, negative where `null_sign` is −1.
+        running: the variable with the mean over the last epoch, while the weights change; "" if there is none.
         header: of its column in the table that is read; "" where it is in the numbers alone.
         column: of the published file; "" for a measure of ours.
         decimals: as in print.
@@ -67,6 +68,7 @@ class Measure:
     null: str
     untrained: str = "untrained"
     null_sign: int = 1
+    running: str = ""
     header: str = ""
     column: str = ""
     decimals: int = 1
@@ -130,6 +132,7 @@ def equivariance_errors(*, decimals: int) -> list[Measure]:
             variable="error",
             at={"variant": variant},
             null="null",
+            running="running" if variant == _PUBLISHED else "",
             header=headers.get(variant, ""),
             column="equivariance_error" if variant == _PUBLISHED else "",
             decimals=decimals,
@@ -145,7 +148,7 @@ def capsule_correlations() -> list[Measure]:
     for variant in VARIANTS:
         for factor in FACTORS:
             own = variant == _PUBLISHED
-            words = {"header": f"CapCorr {factor}", "column": factor} if own else {}
+            words = {"header": f"CapCorr {factor}", "column": factor, "running": "running"} if own else {}
             at = {"variant": variant, "factor": factor}
             of = {"analysis": "capsule_correlation", "variable": "correlation", "null": "null", "decimals": 2}
             found.append(Measure(name="capsule_correlation", at=at, **of, **words))
@@ -174,7 +177,8 @@ def build_table(inputs: Mapping[str, Path], layout: Layout) -> tuple[pd.DataFram
     Returns:
         The numbers, one row for each model and measure: dataset, source, scale, condition, measure, variant (or
         estimator), factor, n_seeds, value and value_sd (mean and SD over seeds), bold, published, published_sd,
-        published_bold, difference, untrained, untrained_sd, null, null_sd. NaN where there is no value. And the table.
+        published_bold, difference, untrained, untrained_sd, null, null_sd, running, running_sd (over the last epoch of
+        training, as the published numbers of dSprites seem to be). NaN where there is no value. And the table.
 
     Raises:
         TopoRepError: no published numbers, or with other columns; a file of another schema, paper or data set; a
@@ -245,6 +249,7 @@ def _numbers(
         value = _by_condition(summary, measure.variable, measure.at)
         untrained = _by_condition(summary, measure.untrained, measure.at)
         null = _by_condition(summary, measure.null, measure.at)
+        running = _by_condition(summary, measure.running, measure.at) if measure.running else {}
         for condition in conditions:
             mean, sd, n = value.get(condition, (np.nan, np.nan, 0))
             row = {key: str(summary.attrs[key]) for key in ("dataset", "source", "scale")}
@@ -255,6 +260,7 @@ def _numbers(
             row["untrained"], row["untrained_sd"], _ = untrained.get(condition, (np.nan, np.nan, 0))
             nothing, spread, _ = null.get(condition, (np.nan, np.nan, 0))
             row |= {"null": measure.null_sign * nothing, "null_sd": spread}
+            row["running"], row["running_sd"], _ = running.get(condition, (np.nan, np.nan, 0))
             rows.append(row)
     numbers = pd.DataFrame(rows)
     numbers.insert(list(numbers).index("published"), "bold", _bold(numbers, layout))
