@@ -226,10 +226,11 @@ def _name(condition: str, separator: str) -> str:
     family = family_of(condition)
     if condition == "torus":
         return f"TVAE{separator}2-D torus"
-    if family not in _FAMILIES:
-        return condition
     rest = condition.partition("_")[2]
-    length, variant = ("", rest) if family == "vae" else _split(rest)
+    found = ("", rest) if family == "vae" else _split(rest)
+    if family not in _FAMILIES or found is None:
+        return condition
+    length, variant = found
     parts = [_FAMILIES[family].short, f"L = {_LENGTHS[length]}" if length else "", _VARIANTS[variant]]
     return separator.join(part for part in parts if part)
 
