@@ -520,7 +520,7 @@ _SCHEMAS = (
             "label_untrained": (("unit",), "int64"),
         },
         coords=_SHEET,
-        attrs=_EVALUATION_ATTRS,
+        attrs=(*_EVALUATION_ATTRS, "n_stimuli"),
     ),
     *_analysis(
         "equivariance",

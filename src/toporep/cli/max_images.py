@@ -41,7 +41,7 @@ def evaluate(
         device: where the networks are.
 
     Yields:
-        Datasets of schema `max_images`, without attributes.
+        Datasets of schema `max_images`, without the attributes that all evaluations have.
 
     Raises:
         TopoRepError: sequences of several frames; units that are no square sheet.
@@ -66,6 +66,7 @@ def evaluate(
                 "label_untrained": ("unit", labels[untrained]),
             },
             coords=sheet_coords((side, side)),
+            attrs={"n_stimuli": len(test)},
         )
 
 
