@@ -398,6 +398,13 @@ def test_neighborhoods_are_those_of_the_published_code(drawn):
     assert offsets == {(d, d + s) for d in range(-2, 3) for s in (-1, 0, 1) if abs(d + s) <= 2}
 
 
+def test_an_even_window_has_one_more_future_frame():
+    grouper = {"label": "even", "form": "shifting", "frames": 4, "units": 1}
+    _, table = draw(TOPOLOGY, {}, groupers=[grouper])
+    entering = table[(table["panel"] == "even") & (table["terms"] > 0)]
+    assert sorted(entering["other_frame"] - 9) == sorted(entering["other_unit"] - 9) == [-1, 0, 1, 2]
+
+
 def test_shared_terms_are_those_of_two_sets(drawn):
     _, table = drawn[TOPOLOGY]
     box = table[table["panel"] == "BubbleVAE, L = 5S/36"]
