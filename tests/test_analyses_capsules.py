@@ -359,7 +359,11 @@ def test_without_learning_wide_windows_correlate_and_what_moved_without_mu_does_
     assert metric["null"].values[0, 0] == pytest.approx(np.ones(4), abs=0.01)
     # Standard errors: 0.05 of a mean over factors of 140 sequences.
     assert np.all(np.abs(metric["average"].values - metric["null_average"].values) < 0.2)
-    assert np.all(np.abs(metric["moved"].values[0, 1:].mean(axis=-1)) < 0.2)
+    for of in ("", "untrained_", "null_"):
+        assert np.all(np.abs(metric[f"{of}moved_average"].values[0, 1:]) < 0.2)
+    assert metric["moved_average"].values == pytest.approx(metric["moved"].values.mean(axis=-1))
+    # From the last frame of class 0, a scale that is shown three times rolls by just its shift.
+    assert metric["null_moved_average"].values[0, 0] == pytest.approx(1, abs=0.01)
     # The scale is right by chance: the nearest of three rolls counts, and sequences of shift 0.
     assert np.all(metric["correlation"].values[0, 1:, 3] > 0.4)
 

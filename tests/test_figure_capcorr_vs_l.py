@@ -40,14 +40,14 @@ def lines(axes, family: str) -> list[np.ndarray]:
 
 def test_lines_are_the_means_over_factors_at_the_lengths_of_table_5(tmp_path):
     figure, table = draw(tmp_path / "a.nc")
-    assert len(table) == len(DSPRITES) * 4 * 5
+    assert len(table) == len(DSPRITES) * 4 * 6
     made = summary("capsule_correlation", "dsprites").set_index(point="condition")
-    for panel, variant in enumerate(("published", "disjoint_windows_without_mu")):
+    for panel, (variant, of) in enumerate((("published", ""), ("disjoint_windows_without_mu", "moved_"))):
         null, own = lines(figure.axes[panel], "tvae")
         names = ["tvae_0", "tvae_1_6", "tvae_4_15", "tvae_1_3", "tvae_2_5", "tvae_1_2"]
         wanted = made.sel(point=names, variant=variant)
-        np.testing.assert_allclose(own, np.column_stack([LENGTHS, wanted["average_mean"]]))
-        np.testing.assert_allclose(null, np.column_stack([LENGTHS, wanted["null_average_mean"]]))
+        np.testing.assert_allclose(own, np.column_stack([LENGTHS, wanted[f"{of}average_mean"]]))
+        np.testing.assert_allclose(null, np.column_stack([LENGTHS, wanted[f"null_{of}average_mean"]]))
         assert [tick.get_text() for tick in figure.axes[panel].get_xticklabels()] == [
             *("0", "S/6", "4S/15", "S/3", "2S/5", "S/2")
         ]
@@ -97,7 +97,7 @@ def test_models_without_a_length_are_left_out_and_an_undefined_correlation_is_to
     runs = metric("capsule_correlation", "dsprites")
     runs = runs.assign_coords(condition=runs["condition"].where(runs["condition"] != "bubble_2_5", "bubble_2_5_k3"))
     runs = runs.assign_coords(condition=runs["condition"].where(runs["condition"] != "bubble_1_3", "mine"))
-    for name in ("correlation", "average"):
+    for name in ("correlation", "average", "moved_average"):
         runs[name][{"run": runs["condition"].values == "tvae_1_6"}] = np.nan
     figure, table = draw(
         tmp_path / "a.nc",

@@ -116,7 +116,7 @@ def test_every_printed_number_stands_in_the_table_as_printed(table, tmp_path):
     numbers, text = build(tmp_path, table)
     raw = pd.read_csv(published(table), comment="#", dtype=str, keep_default_na=False).set_index("condition")
     columns = [column for column in raw if f"{column}_sd" in raw]
-    assert len(numbers) == len(raw) * {"mnist": 7, "dsprites": 24}[TABLES[table][0]]
+    assert len(numbers) == len(raw) * {"mnist": 7, "dsprites": 28}[TABLES[table][0]]
     by_model = [line for (_, name), line in cells(text).items() if name == "paper"]
     assert len(by_model) == len(raw)
     for line, (_, row) in zip(by_model, raw.iterrows(), strict=True):
@@ -190,7 +190,7 @@ def test_a_small_scale_leaves_places_open_and_says_so(tmp_path):
     numbers, text = build(
         tmp_path, "table5_dsprites_all", conditions=("tvae_1_2", "vae"), seeds=(0,), **stand_in("dsprites")
     )
-    assert numbers["value"].notna().sum() == 2 * 24 and numbers["value_sd"].isna().all()
+    assert numbers["value"].notna().sum() == 2 * 28 and numbers["value_sd"].isna().all()
     found = cells(text)
     assert set(found["TVAE, L = 2S/5", "here"].values()) == {"–"}
     assert ("TVAE, L = 2S/5", "null") not in found

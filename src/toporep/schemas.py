@@ -539,7 +539,7 @@ _SCHEMAS = (
     ),
     *_analysis(
         "capsule_correlation",
-        # `average`: over the factors. `moved`: of the sequences whose true shift is not 0.
+        # `average`: over the factors. `moved`: of sequences whose true shift is not 0, from the last frame of class 0.
         {
             "correlation": ("variant", "factor"),
             "average": ("variant",),
@@ -548,11 +548,15 @@ _SCHEMAS = (
             "untrained_average": ("variant",),
             "null": ("variant", "factor"),
             "null_average": ("variant",),
+            "moved_average": ("variant",),
+            "untrained_moved_average": ("variant",),
+            "null_moved_average": ("variant",),
             "running": ("factor",),
         },
         coords={**_VARIANT, "factor": (("factor",), "str")},
         may_be_nan=[
             *("correlation", "average", "moved", "untrained", "untrained_average", "null", "null_average", "running"),
+            *("moved_average", "untrained_moved_average", "null_moved_average"),
         ],
     ),
     *_analysis(

@@ -62,10 +62,12 @@ def run(
             for trained in (True, False)
         )
         of_size = null_of(network, tuple(sorted(set(shifts.sizes.tolist()))))
-        null = np.stack([of_size[size] for size in shifts.sizes.tolist()], axis=-1)
+        null, null_moved = np.stack([of_size[size] for size in shifts.sizes.tolist()], axis=-1)
         names = [f"running_capsule_correlation_{factor}" for factor in dumps.factor_names]
         return {
-            "moved": trained[:, 1],
+            **_with_average("moved", "moved_average", trained[:, 1]),
+            "untrained_moved_average": before[:, 1].mean(axis=1),
+            "null_moved_average": null_moved.mean(axis=1),
             "running": [last_of_history(dump, name) for name in names],
             **_with_average("correlation", "average", trained[:, 0]),
             **_with_average("untrained", "untrained_average", before[:, 0]),
@@ -149,23 +151,32 @@ def _with_average(name: str, average: str, correlations: np.ndarray) -> dict[str
 def _nulls(settings: Mapping[str, Any]) -> Callable[[Network, tuple[int, ...]], dict[int, np.ndarray]]:
     """A function that simulates a network's null once for all that differ from it by training alone.
 
-    What it gives: number of classes → (variant,). Factors with as many classes have the same null.
+    What it gives: number of classes → (2, variant), as published and of the sequences that moved. Factors with as many
+    classes have the same null.
     """
     known: dict[tuple, dict[int, np.ndarray]] = {}
 
     def null_of(network: Network, sizes: tuple[int, ...]) -> dict[int, np.ndarray]:
         key = (network.key, sizes)
         if key not in known:
-            found = null_capsule_correlation(
-                network.shape,
-                network.grouper,
-                factors={str(size): size for size in sizes},
-                mu=network.mu,
-                eps=network.eps,
-                sequences=settings["null_sequences"],
-            )
-            of = {(one.variant, one.factor): one.correlation for one in found if not one.omit_zero_shift}
-            known[key] = {size: np.array([of[variant, str(size)] for variant in VARIANTS]) for size in sizes}
+            found = [_null(network, sizes, settings, moved=moved) for moved in (False, True)]
+            known[key] = {size: np.array([one[size] for one in found]) for size in sizes}
         return known[key]
 
     return null_of
+
+
+def _null(
+    network: Network, sizes: tuple[int, ...], settings: Mapping[str, Any], *, moved: bool
+) -> dict[int, list[float]]:
+    found = null_capsule_correlation(
+        network.shape,
+        network.grouper,
+        factors={str(size): size for size in sizes},
+        mu=network.mu,
+        eps=network.eps,
+        omega="last" if moved else "nearest",
+        sequences=settings["null_sequences"],
+    )
+    of = {(one.variant, one.factor): one.correlation for one in found if one.omit_zero_shift == moved}
+    return {size: [of[variant, str(size)] for variant in VARIANTS] for size in sizes}

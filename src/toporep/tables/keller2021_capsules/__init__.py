@@ -152,17 +152,20 @@ def capsule_correlations() -> list[Measure]:
             at = {"variant": variant, "factor": factor}
             of = {"analysis": "capsule_correlation", "variable": "correlation", "null": "null", "decimals": 2}
             found.append(Measure(name="capsule_correlation", at=at, **of, **words))
-        words = {"header": "mean, disjoint, no mu"} if variant == "disjoint_windows_without_mu" else {}
-        of = {"variable": "average", "null": "null_average", "untrained": "untrained_average", "decimals": 2}
-        found.append(
-            Measure(
-                name="mean_capsule_correlation",
-                analysis="capsule_correlation",
-                at={"variant": variant},
-                **of,
-                **words,
+        for moved in ("", "moved_"):
+            shown = moved and variant == "disjoint_windows_without_mu"
+            found.append(
+                Measure(
+                    name=f"{moved}mean_capsule_correlation",
+                    analysis="capsule_correlation",
+                    at={"variant": variant},
+                    variable=f"{moved}average",
+                    null=f"null_{moved}average",
+                    untrained=f"untrained_{moved}average",
+                    decimals=2,
+                    header="mean, moved, disjoint, no mu" if shown else "",
+                )
             )
-        )
     return found
 
 
@@ -415,8 +418,9 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
         notes.append(
             "CapCorr: correlation of observed and true rolls, higher is better. Null: as for E_eq. Wide windows give 1 "
             "without any learning; without shared u, chance is not 0, as a sequence whose true shift is 0 is compared "
-            "with itself, and for scale the nearest of three rolls counts. Mean: over the four factors, with disjoint "
-            "windows and without mu; not in the paper."
+            "with itself, and for scale the nearest of three rolls counts. Mean, moved: over the four factors, with "
+            "disjoint windows and without mu, of sequences whose true shift is not 0, with the last frame at which it "
+            "is: here chance is 0. Not in the paper."
         )
     return notes
 
