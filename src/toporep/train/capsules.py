@@ -14,7 +14,7 @@ from torch import Tensor
 
 from toporep import rng
 from toporep.config import canonical_json
-from toporep.data.sequences import KINDS, draw_sequences, render_sequences, split_indices
+from toporep.data.sequences import KINDS, Draws, draw_sequences, render_sequences, split_indices
 from toporep.errors import TopoRepError
 from toporep.losses.vae import elbo_terms
 from toporep.metrics.capsule_roll import capsule_correlation, cyclic_classes, sequence_rolls
@@ -115,13 +115,12 @@ class _Trainer(StackTrainer):
 
     def _train_epoch(self, epoch: int, histories: list[list[dict]]) -> list[dict]:
         self.model.train()
-        orders = np.stack([self._order(seed, epoch) for seed in self.seeds])
+        plan = self._plan(epoch)
         sums = torch.zeros(len(_TERMS), len(self.specs), dtype=torch.float64, device=self.device)
         finite = FiniteCheck(self.specs, self.steps, device=self.device)
         running = _Running(self.specs, self.model) if self.kind == "dsprites" and epoch == self.epochs else None
         for step in range(self.steps):
-            indices = orders[:, step * self.batch_size : (step + 1) * self.batch_size]
-            terms, t, draws = self._step(indices, epoch, step)
+            terms, t, draws = self._step(plan, epoch, step)
             if epoch == 1 and step == 0:
                 self._record_start(histories, terms)
             finite.add(terms[0], epoch=epoch, step=step)
@@ -132,9 +131,10 @@ class _Trainer(StackTrainer):
         self._raise_if_spoilt(epoch)
         return self._rows(epoch, sums / self.steps, running)
 
-    def _step(self, indices: np.ndarray, epoch: int, step: int) -> tuple[Tensor, Tensor, Any]:
-        """One update on the sequences of some images (K, batch): terms of the loss (4, K), t, and what was drawn."""
-        frames, draws = self._frames(indices, epoch)
+    def _step(self, plan: _Plan, epoch: int, step: int) -> tuple[Tensor, Tensor, Draws]:
+        """One update on a batch of an epoch: terms of the loss (4, K), t, and what was drawn."""
+        indices, draws = plan.batch(step, self.batch_size)
+        frames = self._frames(indices, draws)
         noise_z, noise_u = (self._noise(name, frames.shape[-2], epoch, step) for name in ("z", "u"))
         self.optimizer.zero_grad(set_to_none=True)
         found = self.model(frames, noise_z=noise_z, noise_u=noise_u if self.model.topographic else None)
@@ -146,14 +146,17 @@ class _Trainer(StackTrainer):
         parts = torch.stack([loss, *terms.values()]).detach()
         return parts.reshape(len(_TERMS), -1), found.t.detach(), draws
 
-    def _frames(self, indices: np.ndarray, epoch: int) -> tuple[Tensor, Any]:
-        """Flattened frames (K, batch * frames, pixel), or without K, and what was drawn."""
-        draws = draw_sequences(self.kind, self.seeds, epoch, indices).to(self.device)
-        chosen = torch.from_numpy(np.ascontiguousarray(indices)).to(self.device)
-        sequences = render_sequences(self.images, chosen, draws)
-        pixels = math.prod(sequences.shape[2:])
+    def _frames(self, indices: Tensor, draws: Draws) -> Tensor:
+        """Flattened frames (K, batch * frames, pixel), or without K."""
+        sequences = render_sequences(self.images, indices, draws)
         lead = (len(self.specs),) if self.stacked else ()
-        return sequences.view(*lead, -1, pixels), draws
+        return sequences.view(*lead, -1, math.prod(sequences.shape[2:]))
+
+    def _plan(self, epoch: int) -> _Plan:
+        """What each run sees in an epoch, drawn at once and put on the device: no step waits for it."""
+        orders = np.stack([self._order(seed, epoch) for seed in self.seeds])
+        draws = draw_sequences(self.kind, self.seeds, epoch, orders).to(self.device)
+        return _Plan(torch.from_numpy(orders).to(self.device), draws)
 
     def _noise(self, name: str, frames: int, epoch: int, step: int) -> Tensor:
         count = frames * self.model.latents
@@ -178,6 +181,20 @@ class _Trainer(StackTrainer):
         return rows
 
 
+class _Plan:
+    """The sequences of an epoch: indices (K, sequences) of their images, and what was drawn for them, run by run."""
+
+    def __init__(self, indices: Tensor, draws: Draws) -> None:
+        self.indices, self.draws = indices, draws
+        runs, count = indices.shape
+        self._places = torch.arange(runs * count, device=indices.device).view(runs, count)
+
+    def batch(self, step: int, size: int) -> tuple[Tensor, Draws]:
+        """Indices (K, batch) and draws (K * batch) of a step."""
+        part = slice(step * size, (step + 1) * size)
+        return self.indices[:, part], self.draws.take(self._places[:, part].flatten())
+
+
 class _Running:
     """Equivariance error and capsule correlations over an epoch's batches, each with the weights of its own step."""
 
@@ -190,7 +207,7 @@ class _Running:
         self.shifts: list[np.ndarray] = []
         self.factors: list[np.ndarray] = []
 
-    def add(self, t: Tensor, draws: Any) -> None:
+    def add(self, t: Tensor, draws: Draws) -> None:
         """Take the variables t of a batch."""
         latents = t.cpu().numpy().reshape(-1, *self.shape)
         starts, factor = draws.starts.cpu().numpy(), draws.factor.cpu().numpy()
