@@ -51,14 +51,16 @@ def data_of(dataset: str = "mnist") -> TrainingData:
     return TrainingData(images, np.zeros(count, dtype=np.int64))
 
 
-def train(specs: list[RunSpec], folder: Path, *, stacked: bool = False, dataset: str = "mnist") -> list:
+def train(
+    specs: list[RunSpec], folder: Path, *, stacked: bool = False, dataset: str = "mnist", device: torch.device = CPU
+) -> list:
     progress = Progress("test", runs=len(specs), log=None)
     return list(
         train_vaes(
             specs,
             data_of(dataset),
             state_folder=lambda spec: folder / spec.run.id,
-            device=CPU,
+            device=device,
             stacked=stacked,
             progress=progress,
         )
@@ -172,6 +174,18 @@ def test_a_run_that_was_killed_ends_at_the_same_bytes(tmp_path, monkeypatch, sta
             assert [kept[name] for name in HISTORY_COLUMNS[:6]] == [row[name] for name in HISTORY_COLUMNS[:6]]
         for name, tensor in first.tensors.items():
             assert torch.equal(tensor, second.tensors[name]), name
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_gpu_trains_the_same_networks(tmp_path, stacked):
+    specs = specs_of(run_of("tvae_5_36"), run_of("bubble_1_4", 1))
+    here = train(specs, tmp_path / "cpu")
+    there = train(specs, tmp_path / "cuda", stacked=stacked, device=torch.device("cuda"))
+    for first, second in zip(here, there, strict=True):
+        assert second.history[-1]["nll"] == pytest.approx(first.history[-1]["nll"], rel=1e-4)
+        for name, tensor in first.tensors.items():
+            torch.testing.assert_close(second.tensors[name].cpu(), tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_history_begins_before_the_first_update_and_follows_mu(tmp_path):
