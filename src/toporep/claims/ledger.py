@@ -226,7 +226,10 @@ class _Page:
             sources.update(result.sources)
             for dataset in result.claim.datasets:
                 seeds.setdefault(dataset, set()).update(result.seeds)
-        data = [f"{name}: images {sources.get(name, 'none')}, {len(found)} seeds" for name, found in seeds.items()]
+        data = [
+            f"{name}: images {sources.get(name, 'none')}, {len(found)} seed{'s' * (len(found) != 1)}"
+            for name, found in seeds.items()
+        ]
         full = any(self.ledger._full(result) for result in self.ledger.results)
         some = {type(each) for result in self.ledger.results for each in result.left_out}
         several = f"several {self.ledger.claims.symbol}" if float in some else "several models"
