@@ -69,7 +69,9 @@ def spec(condition: str, strength: float = 0.2, seed: int = 0, /, **changes) -> 
     return RunSpec(run, settings, "data", "code")
 
 
-def train(one: RunSpec, folder: Path, *, data: TrainingData | None = None) -> Trained | Divergence:
+def train(
+    one: RunSpec, folder: Path, *, data: TrainingData | None = None, stacked: bool = False
+) -> Trained | Divergence:
     progress = Progress("test", runs=1)
     (result,) = train_embeddings(
         [one],
@@ -77,6 +79,7 @@ def train(one: RunSpec, folder: Path, *, data: TrainingData | None = None) -> Tr
         state_folder=lambda each: folder / each.run.id,
         device=CPU,
         progress=progress,
+        stacked=stacked,
         seconds_between_states=0,
     )
     return result
@@ -408,6 +411,6 @@ def test_the_command_tells_of_an_exploding_loss(tmp_path: Path) -> None:
         run_command(tmp_path, spec("ce", learning_rate=1e30))
 
 
-def test_a_stack_is_refused() -> None:
+def test_a_stack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TopoRepError, match="--mode stacked: a ResNet fills a device alone"):
-        train_embedding._refuse_stack("stacked", CPU, 2)
+        train(spec("ce"), tmp_path, stacked=True)

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import torch
-
 from toporep.errors import run_command
 from toporep.train.engine import HISTORY_COLUMNS, split, train_runs
 from toporep.train.job import Engine, run_job
-from toporep.train.outcome import Divergence, Trained, TrainingData
-from toporep.train.progress import Progress
-from toporep.train.spec import RunSpec
+from toporep.train.outcome import Trained
 from toporep.train.stack import choose_stacked
 
 
@@ -20,23 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Train the runs of one job."""
     engine = Engine(
         history_columns=HISTORY_COLUMNS,
-        choose_stacked=lambda mode, device, runs: choose_stacked(mode, device=device, runs=runs),
-        train=_train,
+        choose_stacked=choose_stacked,
+        train=train_runs,
         count_images=lambda spec, data: len(split(spec.run.seed, len(data.labels), spec.settings["training"])[0]),
         describe=_describe,
     )
     return run_job(engine, program="python -m toporep.cli.train", doc=__doc__, arguments=arguments)
-
-
-def _train(
-    specs: list[RunSpec],
-    data: TrainingData,
-    state_folder: Callable[[RunSpec], Path],
-    device: torch.device,
-    stacked: bool,
-    progress: Progress,
-) -> Iterator[Trained | Divergence]:
-    return train_runs(specs, data, state_folder=state_folder, device=device, stacked=stacked, progress=progress)
 
 
 def _describe(result: Trained) -> str:

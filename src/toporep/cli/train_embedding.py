@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import torch
-
-from toporep.errors import TopoRepError, run_command
+from toporep.errors import run_command
 from toporep.train.embedding import HISTORY_COLUMNS, split_by_class, train_embeddings
 from toporep.train.job import Engine, run_job
-from toporep.train.outcome import Divergence, Trained, TrainingData
-from toporep.train.progress import Progress
+from toporep.train.outcome import Trained, TrainingData
 from toporep.train.spec import RunSpec
 
 
@@ -19,29 +13,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Train the runs of one job."""
     engine = Engine(
         history_columns=HISTORY_COLUMNS,
-        choose_stacked=_refuse_stack,
-        train=_train,
+        choose_stacked=lambda mode, *, device, runs: mode == "stacked",
+        train=train_embeddings,
         count_images=_count_images,
         describe=_describe,
     )
     return run_job(engine, program="python -m toporep.cli.train_embedding", doc=__doc__, arguments=arguments)
-
-
-def _refuse_stack(mode: str, device: torch.device, runs: int) -> bool:
-    if mode == "stacked":
-        raise TopoRepError("--mode stacked: a ResNet fills a device alone; use solo or auto")
-    return False
-
-
-def _train(
-    specs: list[RunSpec],
-    data: TrainingData,
-    state_folder: Callable[[RunSpec], Path],
-    device: torch.device,
-    stacked: bool,
-    progress: Progress,
-) -> Iterator[Trained | Divergence]:
-    return train_embeddings(specs, data, state_folder=state_folder, device=device, progress=progress)
 
 
 def _count_images(spec: RunSpec, data: TrainingData) -> int:

@@ -61,6 +61,7 @@ def train_embeddings(
     state_folder: Callable[[RunSpec], Path],
     device: torch.device,
     progress: Progress,
+    stacked: bool = False,
     seconds_between_states: float = SECONDS_BETWEEN_STATES,
 ) -> Iterator[Trained | Divergence]:
     """Train runs one after the other; yield each as it ends.
@@ -71,14 +72,17 @@ def train_embeddings(
         state_folder: where a run's training state lies.
         device: where to train.
         progress: told of every step.
+        stacked: refused, since a ResNet fills a device alone.
         seconds_between_states: least time between two states on disk.
 
     Yields:
         `Trained`, or `Divergence` for a run whose loss is no longer a finite number.
 
     Raises:
-        TopoRepError: settings that do not fit the data.
+        TopoRepError: settings that do not fit the data; a stack.
     """
+    if stacked:
+        raise TopoRepError("--mode stacked: a ResNet fills a device alone; use solo or auto")
     for index, spec in enumerate(specs):
         _set_precision(spec, device)
         trainer = _Trainer(spec, data, device=device, folder=state_folder(spec), progress=progress)

@@ -33,18 +33,17 @@ class Engine:
 
     Attributes:
         history_columns: of `history.csv`.
-        choose_stacked: mode ("auto", "solo", "stacked"), device, number of runs → whether runs train at once.
-        train: runs, data, folder of a run's state, device, whether at once, progress → each run as it ends.
+        choose_stacked: mode ("auto", "solo", "stacked"); by name `device` and the number of `runs` → whether they train
+            at once.
+        train: runs, data; by name `state_folder` (run → folder of its state), `device`, `stacked` (whether at once),
+            `progress` → each run as it ends.
         count_images: how many images a run trains on.
         describe: what is said of a finished run.
     """
 
     history_columns: Sequence[str]
-    choose_stacked: Callable[[str, torch.device, int], bool]
-    train: Callable[
-        [list[RunSpec], TrainingData, Callable[[RunSpec], Path], torch.device, bool, Progress],
-        Iterator[Trained | Divergence],
-    ]
+    choose_stacked: Callable[..., bool]
+    train: Callable[..., Iterator[Trained | Divergence]]
     count_images: Callable[[RunSpec, TrainingData], int]
     describe: Callable[[Trained], str]
 
@@ -63,7 +62,7 @@ def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[st
     paths = Paths(options.root)
     images = load_images(options.images)
     specs = [RunSpec(run, settings, images.data_sha256, options.code_hash) for run, settings in unpack(options.spec)]
-    stacked = engine.choose_stacked(options.mode, device, len(specs))
+    stacked = engine.choose_stacked(options.mode, device=device, runs=len(specs))
     data = TrainingData(images.images_train, images.label_train, images.class_names)
     with exclusive([paths.state_dir(spec.run.id) for spec in specs]):
         todo = [spec for spec in specs if not _is_complete(spec, paths)]
@@ -109,7 +108,15 @@ def _train(
     progress: Progress,
 ) -> list[Divergence]:
     failures = []
-    for result in engine.train(specs, data, lambda spec: Path(paths.state_dir(spec.run.id)), device, stacked, progress):
+    found = engine.train(
+        specs,
+        data,
+        state_folder=lambda spec: Path(paths.state_dir(spec.run.id)),
+        device=device,
+        stacked=stacked,
+        progress=progress,
+    )
+    for result in found:
         if isinstance(result, Divergence):
             failures.append(result)
         else:
