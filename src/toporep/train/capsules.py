@@ -126,23 +126,14 @@ class _Trainer(StackTrainer):
             finite.add(terms[0], epoch=epoch, step=step)
             sums += terms.double()
             if running:
-                running.add(t, draws.take(batch))
+                running.add(t, draws)
             self._tell(epoch, step, functools.partial(_mean, sums[0], step + 1))
         self._raise_if_spoilt(epoch)
         return self._rows(epoch, sums / self.steps, running)
 
-    def _draw_epoch(self, epoch: int) -> tuple[Tensor, Draws]:
-        """Images and draws of all sequences of an epoch, by step, run and place in the batch: a step is a slice.
-
-        On the device at once: it is waited for whenever something is copied to it.
-        """
-        orders = np.stack([self._order(seed, epoch) for seed in self.seeds])[:, : self.steps * self.batch_size]
-        by_step = np.arange(orders.size).reshape(len(self.specs), self.steps, -1).swapaxes(0, 1).ravel()
-        draws = draw_sequences(self.kind, self.seeds, epoch, orders).take(by_step)
-        return torch.from_numpy(orders.ravel()[by_step]).to(self.device), draws.to(self.device)
-
-    def _step(self, indices: Tensor, draws: Draws, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """One update on the sequences of some images (K * batch,): terms of the loss (4, K), and t."""
+    def _step(self, plan: _Plan, epoch: int, step: int) -> tuple[Tensor, Tensor, Draws]:
+        """One update on a batch of an epoch: terms of the loss (4, K), t, and what was drawn."""
+        indices, draws = plan.batch(step, self.batch_size)
         frames = self._frames(indices, draws)
         noise_z, noise_u = (self._noise(name, frames.shape[-2], epoch, step) for name in ("z", "u"))
         self.optimizer.zero_grad(set_to_none=True)
@@ -153,14 +144,19 @@ class _Trainer(StackTrainer):
         self.optimizer.step()
         self.model.project_()
         parts = torch.stack([loss, *terms.values()]).detach()
-        return parts.reshape(len(_TERMS), -1), found.t.detach()
+        return parts.reshape(len(_TERMS), -1), found.t.detach(), draws
 
     def _frames(self, indices: Tensor, draws: Draws) -> Tensor:
         """Flattened frames (K, batch * frames, pixel), or without K."""
         sequences = render_sequences(self.images, indices, draws)
-        pixels = math.prod(sequences.shape[2:])
         lead = (len(self.specs),) if self.stacked else ()
-        return sequences.view(*lead, -1, pixels)
+        return sequences.view(*lead, -1, math.prod(sequences.shape[2:]))
+
+    def _plan(self, epoch: int) -> _Plan:
+        """What each run sees in an epoch, drawn at once and put on the device: no step waits for it."""
+        orders = np.stack([self._order(seed, epoch) for seed in self.seeds])
+        draws = draw_sequences(self.kind, self.seeds, epoch, orders).to(self.device)
+        return _Plan(torch.from_numpy(orders).to(self.device), draws)
 
     def _noise(self, name: str, frames: int, epoch: int, step: int) -> Tensor:
         count = frames * self.model.latents
@@ -212,7 +208,7 @@ class _Running:
         self.factors: list[np.ndarray] = []
 
     def add(self, t: Tensor, draws: Draws) -> None:
-        """Take the variables t of a batch, and what was drawn for its sequences."""
+        """Take the variables t of a batch."""
         latents = t.cpu().numpy().reshape(-1, *self.shape)
         starts, factor = draws.starts.cpu().numpy(), draws.factor.cpu().numpy()
         shifts = starts[np.arange(len(factor)), factor]
