@@ -32,7 +32,7 @@ _CHANNELS = {
 }
 # Frames of the kinds of sequences (toporep.data.sequences, which needs torch).
 _FRAMES = {"single": 18, "color_rotation": 18, "color_perspective": 18, "plain": 1, "dsprites": 15}
-_SPRITES = {"dsprites", "sprites", "sprites_small"}
+_DIGITS, _SPRITES = ("mnist", "digits", "digits_small"), ("dsprites", "sprites", "sprites_small")
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
 _RESERVED_SCALES = {
     *("activations", "claims", "data", "figures", "logs", "metrics", "published", "runs", "state", "tables"),
@@ -255,9 +255,10 @@ def _dataset_problems(name: str, dataset: dict[str, Any]) -> Iterator[Problem]:
 
 def _sequence_problems(here: tuple, dataset: dict[str, Any]) -> Iterator[Problem]:
     kind, source = dataset["sequences"], dataset["source"]
-    if (kind == "dsprites") != (source in _SPRITES):
-        wanted = "dsprites" if source in _SPRITES else "another kind"
-        yield Problem((*here, "sequences"), f"images of {source!r} make sequences of {wanted}, found {kind!r}")
+    wanted = _SPRITES if kind == "dsprites" else _DIGITS
+    if source not in wanted:
+        text = f"sequences of kind {kind!r} are made of images of {_listed(wanted)}, found {source!r}"
+        yield Problem((*here, "source"), text)
     if dataset["frames"] != _FRAMES[kind]:
         text = f"sequences of kind {kind!r} have {_FRAMES[kind]} frames, found {dataset['frames']}"
         yield Problem((*here, "frames"), text)
@@ -269,7 +270,8 @@ def _window_problems(name: str, condition: dict[str, Any], datasets: dict[str, A
     form = condition.get("form", "none")
     windows = condition.get("windows", {})
     here = ("conditions", name, "windows")
-    yield from _unknown_names(here, windows, "dataset", datasets)
+    for role in windows:
+        yield from _unknown_names((*here, role), [role], "dataset", datasets)
     for role in condition["datasets"] if form != "none" else ():
         if role not in windows:
             yield Problem(here, f"missing: {role}, of which the condition has runs; form {form!r} needs a window")
