@@ -68,6 +68,15 @@ def test_panels_of_factors_show_each_factor_and_the_vae_has_no_length(tmp_path):
     assert level in [pytest.approx(line.get_ydata()[0]) for line in figure.axes[0].lines]
 
 
+def test_all_panels_have_one_ordinate_since_one_of_a_row_has_its_numbers(tmp_path):
+    made = summary("capsule_correlation", "dsprites")
+    here = (made["condition"] == "bubble_1_6") & (made["factor"] == "y") & (made["variant"] == "published")
+    made["correlation_mean"] = made["correlation_mean"].where(~here, -0.4)
+    figure, _ = draw(tmp_path / "a.nc", made)
+    limits = {axes.get_ylim() for axes in figure.axes[:6]}
+    assert len(limits) == 1 and limits.pop()[0] < -0.4
+
+
 def test_sds_are_those_of_the_seeds_and_one_seed_has_none(tmp_path):
     _, table = draw(tmp_path / "a.nc")
     runs = metric("capsule_correlation", "dsprites").set_index(run=("condition", "seed")).sel(variant="published")

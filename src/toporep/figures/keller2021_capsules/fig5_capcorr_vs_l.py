@@ -122,14 +122,18 @@ def _draw(summary: xr.Dataset, table: pd.DataFrame) -> Figure:
     page = Page(blocks, _small_print(summary, table), head=0.4)
     page.heading(0, f"{title_of(summary.attrs)}: mean over the four factors", above=0.24)
     page.heading(1, "each factor, as published", above=0.24)
+    # One ordinate for all panels: only the first of the factors' panels has tick labels.
+    limits = _limits(table)
     for column, (variant, title) in enumerate(_VARIANTS.items()):
         axes = page.panel(0, 0, column)
+        axes.set_ylim(*limits)
         _draw_panel(axes, table[(table["variant"] == variant) & (table["factor"] == _DRAWN[variant])], title)
         _length_axis(axes, table)
         if not column:
             name_ordinate(axes, "capsule correlation")
     for column, (factor, title) in enumerate(_FACTORS.items()):
         axes = page.panel(1, 0, column)
+        axes.set_ylim(*limits)
         _draw_panel(axes, table[(table["variant"] == "published") & (table["factor"] == factor)], title)
         _length_axis(axes, table, every=False)
         if column:
@@ -161,8 +165,12 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, title: str) -> None:
             low, high = (row["correlation_mean"] + side * row["correlation_sd"] for side in (-1, 1))
             axes.axhspan(low, high, color=color, alpha=0.15, linewidth=0, zorder=1)
     axes.set_title(title, loc="left")
-    low = np.nanmin([rows["correlation_mean"].min(), rows["null_mean"].min(), 0.0])
-    axes.set_ylim(low - 0.05, 1.06)
+
+
+def _limits(table: pd.DataFrame) -> tuple[float, float]:
+    drawn = table[table["variant"].isin(list(_VARIANTS))]
+    lows = (drawn["correlation_mean"] - drawn["correlation_sd"].fillna(0)).min(), drawn["null_mean"].min()
+    return np.nanmin([*lows, 0.0]) - 0.05, 1.06
 
 
 def _length_axis(axes: Axes, table: pd.DataFrame, *, every: bool = True) -> None:
