@@ -37,7 +37,8 @@ def test_numpy_and_torch_bits_give_the_same_numbers(monkeypatch: pytest.MonkeyPa
     expected = normal(STREAMS, 1001, offset=33)
 
     def torch_outputs(streams, count, *, offset, device):
-        keys = torch.tensor([stream - 2**64 if stream >= 2**63 else stream for stream in streams])
+        keys = toporep.normal._keys(tuple(streams), device)
+        assert keys.tolist() == [stream - 2**64 if stream >= 2**63 else stream for stream in streams]
         return rng.bits_torch(keys, count, offset=offset)
 
     monkeypatch.setattr(toporep.normal, "_outputs", torch_outputs)

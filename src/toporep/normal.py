@@ -5,6 +5,7 @@ The bits are those of `toporep.rng`, the same on every device; what is made of t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -55,8 +56,13 @@ def _outputs(streams: Sequence[int], count: int, *, offset: int, device: torch.d
         # NumPy has less overhead than torch on small arrays.
         outputs = [rng.bits(stream, count, offset=offset) for stream in streams]
         return torch.from_numpy(np.stack(outputs).view(np.int64))
-    keys = torch.from_numpy(np.array(streams, dtype=np.uint64).view(np.int64)).to(device)
-    return rng.bits_torch(keys, count, offset=offset)
+    return rng.bits_torch(_keys(tuple(streams), device), count, offset=offset)
+
+
+# An epoch has the same keys in every step, and a GPU is waited for when they are copied to it.
+@functools.lru_cache(maxsize=16)
+def _keys(streams: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(streams, dtype=np.uint64).view(np.int64)).to(device)
 
 
 def _upper_half(outputs: Tensor) -> Tensor:
