@@ -126,3 +126,17 @@ def test_every_scale_has_the_paper_s_windows_and_lengths(size):
         for role, one in condition["windows"].items():
             frames = found["datasets"][role]["frames"]
             assert one["frames"] == (1 if rest == "0" else math.floor(2 * lengths[rest] * frames + 1e-9)), (name, role)
+
+
+@pytest.mark.parametrize(
+    ("analyses", "named"),
+    [
+        ({"equivariance": {"settings": {"nul_sequences": 5}}}, "unknown key; did you mean 'null_sequences'"),
+        ({"equivariance": {"settings": {"norm": "capsul"}}}, "'capsul' is not a known value; did you mean 'capsule'"),
+        ({"traversals": {"conditions": ["torus"]}}, "condition 'torus': expected a form other than 'torus'"),
+        ({"torus_images": {"conditions": ["vae"]}}, "condition 'vae': expected the form 'torus'"),
+    ],
+)
+def test_an_analysis_that_could_not_run_is_refused_before_anything_is_trained(analyses, named):
+    (line,) = mistakes(analyses=analyses)
+    assert line.startswith(PLACE) and named in line

@@ -12,9 +12,10 @@ import pytest
 import yaml
 from workflow_copies import REPOSITORY, Copy, outputs
 
-from toporep.config import read_yaml
+from toporep.config import canonical_json, read_yaml
 from toporep.errors import TopoRepError
-from toporep.train.spec import unpack
+from toporep.runs import run_settings
+from toporep.train.spec import stack_shape, unpack
 from toporep.workflow import Workflow
 
 BIN = Path(sys.executable).parent
@@ -95,7 +96,8 @@ def test_a_paper_is_a_target_for_its_figures_and_tables(copy, demo_plan):
 
 def test_a_table_asks_for_its_networks_alone_and_may_be_named_without_its_paper(copy):
     name = "table1_class_similarity"
-    done = copy.snakemake("--dry-run", "--configfile", "config/demo.yaml", "--", f"results/demo/tables/{name}.md")
+    options = ["--configfile", "config/demo.yaml", "--config", "mix_conditions=False"]
+    done = copy.snakemake("--dry-run", *options, "--", f"results/demo/tables/{name}.md")
     planned = outputs(done.stdout)
     assert {f"tables/{name}.md"} | files("sander2026", name) == {one for one in planned if one.startswith("tables/")}
     trained = {tuple(one.split("/")[1:4]) for one in planned if one.startswith("runs/")}
@@ -284,5 +286,11 @@ def test_a_job_of_several_conditions_has_runs_that_are_trained_alike():
     for job in jobs:
         assert len(unpack(workflow.training_spec(job.runs))) == len(job.runs)
         assert len({workflow.train_command_of(run) for run in job.runs}) == 1
+        shapes = {
+            canonical_json(stack_shape(run_settings(workflow.config, run)["condition"]))
+            for run in job.runs
+            if run.paper == "keller2021_capsules"
+        }
+        assert len(shapes) <= 1, "no stack"
     for job in workflow.evaluation_jobs():
         assert len({(run.paper, run.dataset) for run in job.runs}) == 1

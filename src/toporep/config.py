@@ -332,6 +332,12 @@ def _analysis_problems(name: str, analysis: dict[str, Any], paper: dict[str, Any
     yield from unknown
     if unknown:
         return
+    for condition in analysis["conditions"]:
+        # Images of the units of a torus; every other analysis of sequences compares their frames.
+        torus = paper["conditions"][condition].get("form") == "torus"
+        if torus != (analysis.get("analysis", name) == "torus_images"):
+            only = "a form other than" if torus else "the form"
+            yield Problem((*here, "conditions"), f"condition {condition!r}: expected {only} 'torus' for this analysis")
     strengths = {s for condition in analysis["conditions"] for s in paper["conditions"][condition]["strengths"]}
     for strength in analysis.get("strengths", []):
         if strength not in strengths:

@@ -504,7 +504,8 @@ _SCHEMAS = (
             **_QUANTITY,
         },
         attrs=(*_EVALUATION_ATTRS, "factor_names"),
-        may_be_nan=frozenset({"history"}),
+        # `mu`: a plain VAE has none.
+        may_be_nan=frozenset({"history", "mu"}),
         optional=frozenset({"u", "u_untrained", "kl_u"}),
     ),
     Schema(

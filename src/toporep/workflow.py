@@ -22,7 +22,7 @@ from toporep.errors import TopoRepError
 from toporep.evaluations import evaluation_of, evaluations_of
 from toporep.runs import Paths, Run, group_runs, run_settings, run_table
 from toporep.settings import RESNETS, VAES, evaluation_settings
-from toporep.train.spec import PER_RUN, pack
+from toporep.train.spec import PER_RUN, pack, stack_shape
 
 _EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
 _LEDGER = {"csv": ".csv", "markdown": ".md", "points": "_points.csv"}
@@ -106,9 +106,12 @@ class Workflow:
         return _jobs(self.runs, self.config.main["dump_size"], mixed)
 
     def _trained_alike(self, run: Run) -> tuple[str, str, str]:
-        """Paper, data set and what `pack` wants to be the same for all runs of a job."""
+        """Paper, data set, and what `pack` wants to be the same for all runs of a job, or a stack of its runs."""
         settings = run_settings(self.config, run)
-        return run.paper, run.dataset, canonical_json({key: settings[key] for key in settings if key not in PER_RUN})
+        common = {key: settings[key] for key in settings if key not in PER_RUN}
+        if self.model_of(run) in VAES:
+            common["shape"] = stack_shape(settings["condition"])
+        return run.paper, run.dataset, canonical_json(common)
 
     def run_of(self, wildcards: Any) -> Run:
         """The run that a rule's wildcards name."""

@@ -129,7 +129,7 @@ def latents_of(dump: Dump, network: Network, *, trained: bool = True) -> Latents
     suffix = "" if trained else "_untrained"
     z = dump.data[f"z{suffix}"].values
     u = None if network.grouper is None else dump.data[f"u{suffix}"].values
-    mu = float(dump.data["mu"]) if trained else network.mu
+    mu = float(dump.data["mu"]) if trained and network.grouper is not None else network.mu
     z, u = (None if values is None else values.reshape(len(values), *network.shape) for values in (z, u))
     return Latents(z, u, network.grouper, mu, network.eps)
 

@@ -6,6 +6,7 @@ The same sequences and the same posterior noise are given to all networks, and t
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from toporep import rng
 from toporep.data.images import ImageData
 from toporep.data.sequences import KINDS, Draws, draw_sequences, render_sequences, sequence_labels
-from toporep.errors import run_command
+from toporep.errors import TopoRepError, run_command
 from toporep.evaluation import TrainedRun, history_variables, run_evaluation
 from toporep.losses.vae import bernoulli_nll, gaussian_kl, target_entropy
 from toporep.models.likelihood import check_entropy_floor, log_likelihood
@@ -103,6 +104,8 @@ def _make(kind: str, images: ImageData, settings: dict[str, Any], device: torch.
         # Sprites are sorted: some of all.
         indices = rng.permutation(rng.key(settings["seed"], "evaluated sprites"), len(labels))
     indices = indices[: settings["max_sequences"]]
+    if not len(indices):
+        raise TopoRepError(f"{images.source_title}: expected test images to make sequences of, found none")
     draws = draw_sequences(kind, settings["seed"], 0, indices, purpose="evaluated sequences")
     return _Sequences(torch.from_numpy(pixels).to(device), labels[indices], indices, draws, settings["seed"])
 
@@ -125,7 +128,7 @@ def _evaluate(one: TrainedRun, sequences: _Sequences, images: ImageData, setting
                 ("estimator", "likelihood_untrained"),
                 _likelihoods(before, sequences, settings, most=min(untrained, _UNTRAINED_LIKELIHOODS)),
             ),
-            "mu": ((), float(one.model.mu.detach()) if one.model.topographic else 0.0),
+            "mu": ((), float(one.model.mu.detach()) if one.model.topographic else math.nan),
             **history,
         },
         coords={

@@ -23,7 +23,7 @@ from toporep.models.trained_vae import build_vae
 from toporep.normal import normal
 from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
-from toporep.train.spec import RunSpec
+from toporep.train.spec import RunSpec, stack_shape
 from toporep.train.stack import FiniteCheck, StackTrainer, train_groups
 
 _TERMS = ("negative_elbo", "nll", "kl_z", "kl_u")
@@ -61,7 +61,7 @@ def train_vaes(
     """
     shapes: dict[str, list[RunSpec]] = {}
     for spec in specs:
-        shapes.setdefault(_shape(spec), []).append(spec)
+        shapes.setdefault(canonical_json(stack_shape(spec.settings["condition"])), []).append(spec)
     for group in shapes.values():
         yield from train_groups(
             group,
@@ -246,13 +246,6 @@ def check_frames(settings: dict[str, Any]) -> None:
             f"frames: sequences of kind {kind!r} have {KINDS[kind].frames} frames, found {frames} in the model; "
             "change datasets.<name>.frames"
         )
-
-
-def _shape(spec: RunSpec) -> str:
-    """What runs of one stack have in common beside their training settings: all of the condition but the grouper."""
-    condition = spec.settings["condition"]
-    common = {key: value for key, value in condition.items() if key not in ("name", "form", "windows")}
-    return canonical_json({**common, "topographic": condition["form"] != "none"})
 
 
 def _whole_batches(indices: np.ndarray, batch_size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,3 +67,13 @@ def unpack(text: str) -> list[tuple[Run, dict[str, Any]]]:
         settings = {**job["common"], "condition": job["conditions"][run.condition]}
         unpacked.append((run, {**settings, "strength": run.strength, "seed": run.seed}))
     return unpacked
+
+
+def stack_shape(condition: Mapping[str, Any]) -> dict[str, Any]:
+    """What Topographic VAEs of one stack have in common in their condition: all but its name and the grouper.
+
+    Args:
+        condition: of the settings of a run.
+    """
+    common = {key: value for key, value in condition.items() if key not in ("name", "form", "windows")}
+    return {**common, "topographic": condition["form"] != "none"}
