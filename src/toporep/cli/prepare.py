@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m toporep.cli.prepare", description=__doc__)
-    parser.add_argument("--source", required=True, help="key in the registry: mnist, cifar10, dsprites, digits, sprites …")
+    parser.add_argument(
+        "--source", required=True, help="key in the registry: mnist, cifar10, dsprites, digits, sprites …"
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help="prepared file to write (.nc)")
     parser.add_argument(
         "--data-dir", metavar="FOLDER", help="where the public files lie or go (default: $TOPOREP_DATA)"
