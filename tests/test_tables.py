@@ -279,7 +279,10 @@ def test_characters_with_a_meaning_in_markdown_or_latex_are_escaped():
         assert part in latex
     assert r"$\rho$ $\geq$ $-$1" in latex
     markdown = table.markdown()
-    assert r"| A\_b\* |" in markdown and r"x\|y |" in markdown
+    assert r"| A_b\* |" in markdown and r"x\|y |" in markdown
+    # GitHub's Markdown: an underscore between letters or digits is no markup, at the edge of a word it may be.
+    edges = TextTable("_a_ b__c E_eq 2_3", ["a"], []).markdown()
+    assert edges.startswith(r"# \_a\_ b\_\_c E_eq 2_3")
     with pytest.raises(TopoRepError, match="no LaTeX is known for 'é'"):
         TextTable("é", ["a"], []).latex(label="t")
     with pytest.raises(TopoRepError, match="row 1 has 1 cells, expected 2"):

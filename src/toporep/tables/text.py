@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,9 @@ from toporep.errors import TopoRepError
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 # Characters that Markdown would take for markup, and the few beyond ASCII that tables use, in LaTeX.
-_MARKDOWN = {ord(character): f"\\{character}" for character in "\\|*_`<[]"}
+_MARKDOWN = {ord(character): f"\\{character}" for character in "\\|*`<[]"}
+# Inside a word an underscore is none, and a reader of the plain file sees E_eq.
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _LATEX = {
     **{ord(character): f"\\{character}" for character in "&%$#_{}"},
     ord("\\"): r"\textbackslash{}",
@@ -110,7 +113,7 @@ class TextTable:
 
 
 def _markdown(text: str) -> str:
-    return text.translate(_MARKDOWN)
+    return _UNDERSCORE.sub(r"\\_", text.translate(_MARKDOWN))
 
 
 def _markdown_cell(cell: Cell) -> str:
