@@ -194,6 +194,12 @@ def test_bins_of_the_published_sheet() -> None:
     np.testing.assert_allclose(distance_curve(sums, bins=0.5, spacing=0.15625).distance, 0.5 * np.arange(29))
 
 
+def test_half_a_width_is_rounded_up() -> None:
+    curve = correlation_by_distance(np.random.default_rng(0).standard_normal((4, 5)), (1, 5), bins=2.0)
+    np.testing.assert_array_equal(curve.distance, [2, 4])
+    np.testing.assert_array_equal(curve.pairs, [4 + 3, 2 + 1])
+
+
 def test_curves_do_not_depend_on_scale_and_shift_of_units_nor_on_turns_of_the_sheet() -> None:
     rng = np.random.default_rng(3)
     sheet = rng.standard_normal((9, 4, 6)).cumsum(axis=2)

@@ -78,7 +78,7 @@ def correlation_by_distance(
 
     Returns:
         The curve. A unit that is constant (with `within`, in every category) has no correlation: its pairs are left
-        out. Beside the activations, memory is a float64 copy of one model and 5 MB for each 1000 units.
+        out. Beside the activations, memory is a float64 copy of one model and about 5 MB for each 1000 units.
 
     Raises:
         TopoRepError: NaN or infinity, fewer than 2 images, a sheet that does not fit, categories that do not fit, an
@@ -170,8 +170,8 @@ def correlation_offsets(
     _check_units(units, grid, "activations")
     if images < 2:
         raise TopoRepError(f"activations: a correlation over images needs at least 2 of them, found {images}")
-    members = _members(within, images)
-    return _stack([_one_model(model, grid, members) for model in activations.reshape(-1, images, units)], batch)
+    categories = _categories(within, images)
+    return _stack([_one_model(model, grid, categories) for model in activations.reshape(-1, images, units)], batch)
 
 
 def distance_curve(
@@ -219,13 +219,16 @@ def squared_distances(grid: tuple[int, int], *, boundary: str = "open") -> np.nd
     return apart[0][:, None] ** 2 + apart[1] ** 2
 
 
-def _one_model(activations: np.ndarray, grid: tuple[int, int], members: list[np.ndarray]) -> OffsetSums:
-    vectors = np.array(activations, dtype=np.float64)
-    for images in members:
+def _one_model(activations: np.ndarray, grid: tuple[int, int], categories: list[np.ndarray]) -> OffsetSums:
+    vectors = np.empty(activations.shape)
+    start = 0
+    # Correlations do not ask for the order of the images: each category is put in one piece.
+    for images in categories:
+        category = vectors[start : (start := start + len(images))]
+        category[:] = activations if len(images) == len(activations) else activations[images]
         # Less its first value, a constant unit is exactly zero; less its mean alone it might be rounding noise.
-        category = vectors[images] - vectors[images[0]]
+        category -= category[0].copy()
         category -= category.mean(axis=0)
-        vectors[images] = category
     # Scaled by its largest value first, a unit of tiny or huge activations keeps its direction.
     largest = np.maximum(vectors.max(axis=0), -vectors.min(axis=0))
     units = np.flatnonzero(largest > 0)
@@ -292,7 +295,7 @@ def _bin_numbers(squared: np.ndarray, bins: Bins, spacing: float) -> tuple[np.nd
     return number, (edges[:-1] + edges[1:]) / 2
 
 
-def _members(within: np.ndarray | None, images: int) -> list[np.ndarray]:
+def _categories(within: np.ndarray | None, images: int) -> list[np.ndarray]:
     """Images of each category."""
     if within is None:
         return [np.arange(images)]
