@@ -132,6 +132,7 @@ def attributes(dataset: str = "mnist", *, settings: dict | None = None, training
         "learning_rate": 0.0001,
         "sequences": {"mnist": "single", "mnist_plain": "plain"}.get(dataset, dataset.removeprefix("mnist_")),
         "frames": FRAMES[dataset],
+        "capsules": FRAMES[dataset],
         "train_images": 9000,
         "n_stimuli": 1500,
         "seeds": [0, 1, 2],

@@ -6,6 +6,7 @@ knows nothing of the images. Measures of ours that need learning stand beside th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ ESTIMATORS = ("published", "corrected", "joint")
 FACTORS = ("x", "y", "orientation", "scale")
 # Models of Table 3 that no other table has.
 _NORMALIZED = ("tvae_5_36_projected", "vae_projected", "vae_reparameterized")
+# C of the paper's models (A.1).
+_CAPSULES = {"mnist": 18, "dsprites": 15}
 _PUBLISHED = "published"
 _NOTE = "note"
 _LINES = {
@@ -59,6 +62,7 @@ class Measure:
         column: of the published file; "" for a measure of ours.
         decimals: as in print.
         higher: whether more is better.
+        summed: whether it is a sum over capsules, which another number of capsules makes another measure.
     """
 
     name: str
@@ -73,6 +77,7 @@ class Measure:
     column: str = ""
     decimals: int = 1
     higher: bool = True
+    summed: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def equivariance_errors(*, decimals: int) -> list[Measure]:
             column="equivariance_error" if variant == _PUBLISHED else "",
             decimals=decimals,
             higher=False,
+            summed=True,
         )
         for variant in VARIANTS
     ]
@@ -181,7 +187,8 @@ def build_table(inputs: Mapping[str, Path], layout: Layout) -> tuple[pd.DataFram
         The numbers, one row for each model and measure: dataset, source, scale, condition, measure, variant (or
         estimator), factor, n_seeds, value and value_sd (mean and SD over seeds), bold, published, published_sd,
         published_bold, difference, untrained, untrained_sd, null, null_sd, running, running_sd (over the last epoch of
-        training, as the published numbers of dSprites seem to be). NaN where there is no value. And the table.
+        training, as the published numbers of dSprites seem to be). NaN where there is no value; the difference also
+        where sums are over another number of capsules than the paper's. And the table.
 
     Raises:
         TopoRepError: no published numbers, or with other columns; a file of another schema, paper or data set; a
@@ -260,6 +267,8 @@ def _numbers(
             row |= {"variant": next(iter(measure.at.values())), "factor": measure.at.get("factor", "")}
             row |= {"n_seeds": n, "value": mean, "value_sd": sd}
             row |= _published(printed, measure.column, condition)
+            comparable = not measure.summed or _same_capsules(summary)
+            row["difference"] = mean - row["published"] if comparable else np.nan
             row["untrained"], row["untrained_sd"], _ = untrained.get(condition, (np.nan, np.nan, 0))
             nothing, spread, _ = null.get(condition, (np.nan, np.nan, 0))
             row |= {"null": measure.null_sign * nothing, "null_sd": spread}
@@ -267,9 +276,17 @@ def _numbers(
             rows.append(row)
     numbers = pd.DataFrame(rows)
     numbers.insert(list(numbers).index("published"), "bold", _bold(numbers, layout))
-    numbers.insert(list(numbers).index("untrained"), "difference", numbers["value"] - numbers["published"])
     order = numbers["condition"].map(list(conditions).index)
     return numbers.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+
+
+def _capsules(summary: xr.Dataset) -> int | None:
+    """C of all its models; None where they differ."""
+    return json.loads(str(summary.attrs["training"])).get("capsules")
+
+
+def _same_capsules(summary: xr.Dataset) -> bool:
+    return _capsules(summary) == _CAPSULES[summary.attrs["dataset"]]
 
 
 def _by_condition(summary: xr.Dataset, variable: str, at: Mapping[str, str]) -> dict[str, tuple[float, float, int]]:
@@ -384,7 +401,7 @@ def _notes(
     absent = absent_from(trained["condition"].unique().tolist(), layout.dataset, of=list(printed.index))
     return [
         "Paper: as printed, mean ± SD over 3 runs. Here: mean ± SD (ddof 1) over seeds. Untrained: the same networks "
-        "before training. Null: what knows nothing of the images. "
+        "before training. Null: what knows nothing of the images. A model has C capsules of D units. "
         f"{DASH}: not trained here, not in the paper, or not defined.",
         *_measure_notes(summaries),
         _bold_note(layout),
@@ -400,7 +417,10 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
     if "log_likelihood" in summaries:
         summary = summaries["log_likelihood"]
         limit = float(summary["entropy_floor_mean"].mean()) if summary.sizes["point"] else np.nan
-        bound = f" With exact sums it cannot exceed {_decimals(-limit, 1)}, as targets are no bits." * bool(limit > 0)
+        words = (
+            f" With exact sums it cannot exceed {_decimals(-limit, 1)}, because the targets are grey values, not bits."
+        )
+        bound = words * bool(limit > 0)
         notes.append(
             "log p(x): nats a frame, importance sampling. As published, without the term that divides by the number N "
             f"of samples, so log N too high; corrected: with it.{bound} Null: the best constant probability of each "
@@ -408,6 +428,7 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
         )
     windows = "Disjoint: each two frames are compared with what their windows do not share. "
     if "equivariance" in summaries:
+        notes.append(_sum_note(summaries["equivariance"]))
         notes.append(
             "E_eq: equivariance error, lower is better. Null: random latents through the same windows, with the same "
             "mu. mu makes variables of a capsule nearly equal and windows share their u, so E_eq is low without any "
@@ -416,13 +437,25 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
         )
     if "capsule_correlation" in summaries:
         notes.append(
-            "CapCorr: correlation of observed and true rolls, higher is better. Null: as for E_eq. Wide windows give 1 "
-            "without any learning; without shared u, chance is not 0, as a sequence whose true shift is 0 is compared "
+            "CapCorr: correlation of observed and true rolls, higher is better. Null: as for E_eq, one value for x, y and "
+            "orientation, which have equally many classes. Wide windows give 1 without any learning; without shared u, "
+            "chance is not 0, as a sequence whose true shift is 0 is compared "
             "with itself, and for scale the nearest of three rolls counts. Mean, moved: over the four factors, with "
             "disjoint windows and without mu, of sequences whose true shift is not 0, with the last frame at which it "
             "is: here chance is 0. Not in the paper."
         )
     return notes
+
+
+def _sum_note(summary: xr.Dataset) -> str:
+    paper, here = _CAPSULES[summary.attrs["dataset"]], _capsules(summary)
+    if here == paper:
+        return f"E_eq is a sum over the C = {paper} capsules, as in the paper."
+    found = "not the same number in all models" if here is None else str(here)
+    return (
+        f"E_eq is a sum over capsules: C = {found} here, {paper} in the paper. The two lines of E_eq are not comparable, "
+        "and the table of numbers has no difference."
+    )
 
 
 def _bold_note(layout: Layout) -> str:
