@@ -417,10 +417,8 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
     if "log_likelihood" in summaries:
         summary = summaries["log_likelihood"]
         limit = float(summary["entropy_floor_mean"].mean()) if summary.sizes["point"] else np.nan
-        words = (
-            f" With exact sums it cannot exceed {_decimals(-limit, 1)}, because the targets are grey values, not bits."
-        )
-        bound = words * bool(limit > 0)
+        because = "because the targets are grey values, not bits"
+        bound = f" With exact sums it cannot exceed {_decimals(-limit, 1)}, {because}." * bool(limit > 0)
         notes.append(
             "log p(x): nats a frame, importance sampling. As published, without the term that divides by the number N "
             f"of samples, so log N too high; corrected: with it.{bound} Null: the best constant probability of each "
@@ -437,12 +435,12 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
         )
     if "capsule_correlation" in summaries:
         notes.append(
-            "CapCorr: correlation of observed and true rolls, higher is better. Null: as for E_eq, one value for x, y and "
-            "orientation, which have equally many classes. Wide windows give 1 without any learning; without shared u, "
-            "chance is not 0, as a sequence whose true shift is 0 is compared "
-            "with itself, and for scale the nearest of three rolls counts. Mean, moved: over the four factors, with "
-            "disjoint windows and without mu, of sequences whose true shift is not 0, with the last frame at which it "
-            "is: here chance is 0. Not in the paper."
+            "CapCorr: correlation of observed and true rolls, higher is better. Null: as for E_eq, one value for x, y "
+            "and orientation, which have equally many classes. Wide windows give 1 without any learning; without "
+            "shared u, chance is not 0, as a sequence whose true shift is 0 is compared with itself, and for scale "
+            "the nearest of three rolls counts. Mean, moved: over the four factors, with disjoint windows and without "
+            "mu, of sequences whose true shift is not 0, with the last frame at which it is: here chance is 0. Not in "
+            "the paper."
         )
     return notes
 
@@ -453,8 +451,8 @@ def _sum_note(summary: xr.Dataset) -> str:
         return f"E_eq is a sum over the C = {paper} capsules, as in the paper."
     found = "not the same number in all models" if here is None else str(here)
     return (
-        f"E_eq is a sum over capsules: C = {found} here, {paper} in the paper. The two lines of E_eq are not comparable, "
-        "and the table of numbers has no difference."
+        f"E_eq is a sum over capsules: C = {found} here, {paper} in the paper. The two lines of E_eq are not "
+        "comparable, and the table of numbers has no difference."
     )
 
 
