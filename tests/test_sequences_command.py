@@ -254,6 +254,11 @@ def test_a_likelihood_that_no_network_can_reach_is_an_error(folder, monkeypatch)
         evaluate(sequences, folder, VAE)
 
 
+def test_networks_of_other_sequences_are_refused(folder):
+    with pytest.raises(TopoRepError, match=r"expected networks of one kind of sequences, found plain .*, single \("):
+        evaluate(sequences, folder, TVAE, TORUS)
+
+
 def test_only_a_torus_has_largest_images(folder):
     with pytest.raises(TopoRepError, match="expected single images and one capsule of a square number of units"):
         evaluate(max_images, folder, TVAE)

@@ -90,10 +90,17 @@ def evaluate(
     Source:
         Keller & Welling 2021, section 6 and appendix A; the published code.
     """
-    kind = trained[0].provenance["settings"]["training"]["sequences"]
-    sequences = _make(kind, images, settings, device)
+    sequences = _make(_kind_of(trained), images, settings, device)
     for one in trained:
         yield _evaluate(one, sequences, images, settings)
+
+
+def _kind_of(trained: list[TrainedRun]) -> str:
+    kinds = {one.provenance["settings"]["training"]["sequences"]: one.run.id for one in reversed(trained)}
+    if len(kinds) > 1:
+        found = ", ".join(f"{kind} ({run})" for kind, run in kinds.items())
+        raise TopoRepError(f"runs: expected networks of one kind of sequences, found {found}; evaluate them apart")
+    return next(iter(kinds))
 
 
 def _make(kind: str, images: ImageData, settings: dict[str, Any], device: torch.device) -> _Sequences:
