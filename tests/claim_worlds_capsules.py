@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from claim_worlds import BY_HAND, OF_SCHEMA, World
 
 from toporep.claims.entries import Claim, Leaf
@@ -39,6 +41,10 @@ class CapsuleWorld(World):
             sources=sources or {"mnist": "mnist", "dsprites": "dsprites", "mnist_plain": "mnist"}, **options
         )
         self.without = without
+
+    def _empty(self, leaf: Leaf) -> xr.Dataset:
+        capsules = {"mnist": 18, "dsprites": 15, "mnist_plain": 1}[leaf.dataset]
+        return super()._empty(leaf).assign_attrs(training=json.dumps({"capsules": capsules}))
 
     def points(self) -> list[tuple[str, float]]:
         return [(name, 0.0) for name in CONDITIONS]

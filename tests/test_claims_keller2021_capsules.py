@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -246,6 +247,34 @@ def test_an_sd_is_compared_with_the_column_of_sds():
     assert (point.left, point.right) == (pytest.approx(1192), 1192)
 
 
+@pytest.mark.parametrize("training", [{"capsules": 6}, {}])
+def test_sums_over_another_number_of_capsules_are_not_held_against_the_tables(training):
+    rows = [row for row in CLAIMS.rows if row.kind == "table"]
+    of = {row.id: row.comparable.get("capsules") for row in rows}
+    # A.1: 18 capsules of MNIST, 15 of dSprites.
+    assert {name: count for name, count in of.items() if count} == {
+        **{f"T{table}{cells}": 18 for table in (1, 3, 4) for cells in "cd"},
+        **{f"T{table}{cells}": 15 for table in (2, 5) for cells in "cd"},
+    }
+    row = claim("T1c")
+    world = make(row, holds=True, kind=CapsuleWorld)
+    for file in world.files.values():
+        file.attrs["training"] = json.dumps(training)
+    ledger = Ledger.of(replace(CLAIMS, rows=(row,)), world.evidence(), draws=DRAWS)
+    (line,) = ledger.table().to_dict("records")
+    assert line["verdict"] == "not run" and np.isnan(line["value"])
+    found = "6" if training else "not the same in all"
+    assert line["reason"] == (
+        f"networks of mnist/equivariance.nc have another number of capsules than the published ones: {found}, not 18"
+    )
+    # Likelihoods are no sums over capsules.
+    table = claim("T1a")
+    world = make(table, holds=True, kind=CapsuleWorld)
+    for file in world.files.values():
+        file.attrs["training"] = json.dumps(training)
+    assert evaluate(table, world.evidence(), draws=DRAWS).outcome == HOLDS
+
+
 @pytest.mark.parametrize("scale", ["reduced", "paper"])
 def test_models_that_a_scale_lacks_are_left_out_of_a_table_and_named(scale):
     row = claim("T1c")
@@ -344,3 +373,20 @@ def test_the_page_has_every_statement_and_speaks_of_no_strength():
     assert "λ" not in page
     for row in CLAIMS.rows:
         assert row.statement in page
+
+
+def test_the_page_does_not_repeat_what_chance_gives_and_has_a_dash_for_no_value():
+    rows = [row for row in CLAIMS.rows if row.id in ("L1", "T1b")]
+    ledger = Ledger.of(replace(CLAIMS, rows=tuple(rows)), filled(rows, lambda *_: -190.0, noise=0.01).evidence())
+    lines = [
+        [cell.strip() for cell in line.split(" | ")] for line in ledger.markdown().splitlines() if "| L1 |" in line
+    ]
+    assert len(lines) == 16 and [line[-1] for line in lines[:2]] == ["0 |", "″ |"]
+    assert set(ledger.table()["chance"]) == {"0"}
+    # An SD of one network is none.
+    world = CapsuleWorld(seeds=1)
+    for leaf in rows[-1].leaves:
+        world.set(leaf, -190.0)
+    page = Ledger.of(replace(CLAIMS, rows=(rows[-1],)), world.evidence()).markdown()
+    (line,) = [line for line in page.splitlines() if line.startswith("| T1b |")]
+    assert line.split(" | ")[4] == "–" and "n = 0" not in page

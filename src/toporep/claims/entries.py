@@ -121,6 +121,7 @@ class Claim:
         kind: number, greater, sign, trend, shape, function or table.
         quantities: what the test is about, by role: `of`, `than`, or a function's own names; of a table, its cells.
         options: the rest of the test; of a table, also `published`: its numbers by cell.
+        comparable: training settings without which its networks are not those of the published numbers.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Claim:
     kind: str
     quantities: Mapping[str, Quantity]
     options: Mapping[str, Any]
+    comparable: Mapping[str, float]
 
     @property
     def section(self) -> str:
@@ -295,6 +297,7 @@ def _written_out(name: str, entry: Mapping, content: Mapping, paper: Mapping, ta
                 kind=kind,
                 quantities=quantities,
                 options=options,
+                comparable=entry.get("comparable", {}),
             )
             yield replace(claim, datasets=tuple(sorted({leaf.dataset for leaf in claim.leaves})))
 

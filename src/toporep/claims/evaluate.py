@@ -109,6 +109,8 @@ def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS, partial: b
     sources = evidence.attribute(claim.datasets, "source")
     claim, left_out = _on_what_is_there(claim, evidence) if partial else (claim, ())
     try:
+        for leaf in claim.leaves:
+            evidence.require(leaf, claim.comparable)
         seeds = sorted(set.intersection(*(set(evidence.seeds(leaf)) for leaf in claim.leaves)))
         if not seeds:
             raise NotThere("no seed has all the runs that are compared")

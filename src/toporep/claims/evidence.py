@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,20 @@ class Evidence:
     def attribute(self, datasets: Iterable[str], name: str) -> dict[str, str]:
         """An attribute of the files of each data set."""
         return {dataset: file.attrs[name] for (dataset, _), file in self.files.items() if dataset in datasets}
+
+    def require(self, leaf: Leaf, settings: Mapping[str, float]) -> None:
+        """Refuse a variable of networks that were trained with other settings than these.
+
+        Raises:
+            NotThere: no such file; another value, or none that all networks of the file share.
+        """
+        trained = json.loads(self._file(leaf).attrs["training"]) if settings else {}
+        for name, wanted in settings.items():
+            if trained.get(name) != wanted:
+                raise NotThere(
+                    f"networks of {leaf.dataset}/{leaf.analysis}.nc have another number of {name} than the published "
+                    f"ones: {trained.get(name, 'not the same in all')}, not {wanted:g}"
+                )
 
     def seeds(self, leaf: Leaf) -> list[int]:
         """Seeds of which there are networks at all strengths of a variable.

@@ -323,14 +323,14 @@ class _Page:
             _number(result.deciding.effect) if result.deciding else "",
             counts,
             verdict,
-            claim.chance,
+            claim.chance if first else "″",
         ]
 
 
 def _estimate(result: Result) -> str:
     point = result.deciding
-    if point is None:
-        return ""
+    if point is None or math.isnan(point.value):
+        return "–"
     text = _number(point.value)
     if not math.isnan(point.low):
         text += f" [{_number(point.low)}, {_number(point.high)}]"
