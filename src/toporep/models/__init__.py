@@ -10,5 +10,9 @@ __all__, __getattr__ = exports(
         "grouper": ["grouper_matrix"],
         "topographic_vae": ["TopographicVAE"],
         "likelihood": ["log_likelihood"],
+        "category_tvae": ["CategoryTVAE"],
+        "feature_norm": ["FeatureNorm"],
+        "feature_likelihood": ["feature_log_likelihood"],
+        "tdann": ["TDANN"],
     },
 )
