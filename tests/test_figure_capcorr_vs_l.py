@@ -18,7 +18,9 @@ from toporep.io import write_dataset
 
 PAPER, FIGURE = "keller2021_capsules", "fig5_capcorr_vs_l"
 LENGTHS = [0, 1 / 6, 4 / 15, 1 / 3, 2 / 5, 1 / 2]
-CAPTION = Path(__file__).resolve().parent.parent / "workflow" / "report" / f"{FIGURE}.rst"
+REPOSITORY = Path(__file__).resolve().parent.parent
+CAPTION = REPOSITORY / "workflow" / "report" / f"{FIGURE}.rst"
+PUBLISHED = REPOSITORY / "config" / "published" / PAPER / "table5.csv"
 
 
 def write(path: Path, made=None, **options) -> Path:
@@ -28,7 +30,7 @@ def write(path: Path, made=None, **options) -> Path:
 
 
 def draw(path: Path, made=None, **options):
-    return figure_module(PAPER, FIGURE).draw({"dsprites": write(path, made, **options)})
+    return figure_module(PAPER, FIGURE).draw({"published": PUBLISHED, "dsprites": write(path, made, **options)})
 
 
 def lines(axes, family: str) -> list[np.ndarray]:
@@ -75,6 +77,45 @@ def test_all_panels_have_one_ordinate_since_one_of_a_row_has_its_numbers(tmp_pat
     figure, _ = draw(tmp_path / "a.nc", made)
     limits = {axes.get_ylim() for axes in figure.axes[:6]}
     assert len(limits) == 1 and limits.pop()[0] < -0.4
+
+
+def crosses(axes, family: str) -> np.ndarray:
+    """Places of the paper's values, by place."""
+    found = [line for line in axes.lines if line.get_marker() == "x" and line.get_color() == family_style(family).color]
+    return np.array(sorted((float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in found))
+
+
+def test_crosses_are_the_published_means_and_factors(tmp_path):
+    figure, table = draw(tmp_path / "a.nc", conditions=("tvae_1_2", "vae"), seeds=(0,))
+    # Means of the printed factors (Table 5).
+    wanted = {"tvae": [0.2425, 0.59, 0.95, 1, 1, 1], "bubble": [0.115, 0.205, 0.2175, 0.235, 0.2425], "vae": [0.2625]}
+    for family, values in wanted.items():
+        np.testing.assert_allclose(crosses(figure.axes[0], family)[:, 1], values)
+    np.testing.assert_allclose(crosses(figure.axes[0], "tvae")[:, 0] - LENGTHS, 0.011)
+    # Without the windows that are shared, nothing is published.
+    assert not any(len(crosses(figure.axes[1], family)) for family in wanted)
+    assert crosses(figure.axes[5], "bubble")[:, 1].tolist() == [0.26, 0.49, 0.52, 0.53, 0.52]
+    rows = table.set_index(["condition", "variant", "factor"])["published"].dropna()
+    assert len(rows) == 12 * 5 and set(rows.index.get_level_values("variant")) == {"published"}
+    assert rows["bubble_1_3", "published", "mean"] == pytest.approx(0.2175)
+    absent = table[table["note"] == "not trained here"]
+    assert len(absent) == 10 * 5 and absent["correlation_mean"].isna().all() and (absent["n_seeds"] == 0).all()
+    assert "paper" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "Not trained here: TVAE, L = 2S/5;" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("published", "message"),
+    [
+        (None, "expected published=<csv>, found dsprites"),
+        (Path("none.csv"), "none.csv: no such file"),
+        (PUBLISHED.with_name("table1.csv"), "expected columns condition, x, y, orientation, scale, found no x"),
+    ],
+)
+def test_published_numbers_are_needed(tmp_path, published, message):
+    inputs = {"dsprites": write(tmp_path / "a.nc")} | ({"published": published} if published else {})
+    with pytest.raises(TopoRepError, match=re.escape(message)):
+        figure_module(PAPER, FIGURE).draw(inputs)
 
 
 def test_sds_are_those_of_the_seeds_and_one_seed_has_none(tmp_path):
@@ -129,7 +170,7 @@ def test_another_process_writes_the_same_bytes_without_torch(tmp_path):
 
     def words(folder: Path) -> list[str]:
         outputs = [str(folder / f"{FIGURE}{suffix}") for suffix in (".pdf", ".png", ".csv")]
-        return [PAPER, FIGURE, "--input", f"dsprites={path}", "--outputs", *outputs]
+        return [PAPER, FIGURE, "--input", f"published={PUBLISHED}", f"dsprites={path}", "--outputs", *outputs]
 
     main(words(tmp_path / "here"))
     code = f"import sys; from toporep.cli.figure import main; main({words(tmp_path / 'there')!r})"

@@ -51,6 +51,11 @@ _MOVED_MEANS = {"moved_average": "correlation", "null_moved_average": "null", "u
 _DRAWN = {"published": _MEAN, "disjoint_windows_without_mu": _MOVED}
 _WHAT = ("mean", "sd")
 _LINES = ("tvae", "bubble")
+_PUBLISHED = "published"
+# Beside the points of this run, which the paper's would cover.
+_PAPER_LOOK = {"marker": "x", "markersize": 4, "markeredgewidth": 1.0, "linestyle": "none", "zorder": 4}
+_PAPER_ASIDE, _VAE_PLACE = 0.011, 0.522
+_ABSENT = "not trained here"
 _NULL_LOOK = {"linestyle": (0, (1, 1.2)), "linewidth": 1.1}
 
 
@@ -58,21 +63,26 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     """Draw the mean over factors, as published and without what needs no learning, and each factor as published.
 
     Args:
-        inputs: data set → file of schema `capsule_correlation_summary`, of dSprites.
+        inputs: data set → file of schema `capsule_correlation_summary`, of dSprites; `published` → the paper's Table 5
+            (.csv).
 
     Returns:
         The figure, and a table with one row a model, variant and factor ("mean" for the mean over factors, "mean,
         moved" for that of the sequences whose true shift is not 0, from the last frame of class 0): dataset,
         source, scale, condition, coherence_length (L/S; NaN for the VAE), variant, factor, correlation_mean,
-        correlation_sd, null_mean, null_sd, untrained_mean, untrained_sd, n_seeds, note.
+        correlation_sd, null_mean, null_sd, untrained_mean, untrained_sd, n_seeds, published (the paper's, of variant
+        published), note. Models of the paper that are not trained here have its values alone.
 
     Raises:
         TopoRepError: see `read_summaries`; another data set; a variant or factor that is not there; no model of the
-            paper.
+            paper; no published numbers, or with other columns.
 
     Source: Keller & Welling 2021, eq. 14, Table 5 and Figure 5; the null and panel b are beyond the paper.
     """
-    summaries = read_summaries(inputs, "capsule_correlation_summary")
+    printed = _read_published(inputs)
+    summaries = read_summaries(
+        {name: path for name, path in inputs.items() if name != _PUBLISHED}, "capsule_correlation_summary"
+    )
     if list(summaries) != [_DATASET]:
         raise TopoRepError(f"inputs: expected one file named {_DATASET}, found {', '.join(summaries)}")
     summary = summaries[_DATASET]
@@ -86,7 +96,48 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     if table.empty:
         raise TopoRepError(f"{inputs[_DATASET]}: expected a TVAE, BubbleVAE or VAE, found none; train one")
     with style.context():
-        return _draw(summary, table), table
+        figure = _draw(summary, table, printed)
+    return figure, _with_published(table, printed)
+
+
+def _read_published(inputs: Mapping[str, Path]) -> pd.DataFrame:
+    """The paper's correlations by condition (rows), of each factor and their mean (columns)."""
+    import pandas as pd
+
+    if _PUBLISHED not in inputs:
+        raise TopoRepError(f"inputs: expected published=<csv>, found {', '.join(inputs) or 'none'}")
+    path = Path(inputs[_PUBLISHED])
+    if not path.is_file():
+        raise TopoRepError(f"{path}: no such file (expected the published numbers)")
+    table = pd.read_csv(path, comment="#")
+    missing = [name for name in ("condition", *_FACTORS) if name not in table]
+    if missing:
+        raise TopoRepError(f"{path}: expected columns condition, {', '.join(_FACTORS)}, found no {missing[0]}")
+    printed = table.set_index("condition")[list(_FACTORS)].astype(float)
+    return printed.assign(**{_MEAN: printed.mean(axis=1)})
+
+
+def _with_published(table: pd.DataFrame, printed: pd.DataFrame) -> pd.DataFrame:
+    """The table with the paper's values; those of models that are not trained here have rows of their own."""
+    import pandas as pd
+
+    identity = {name: table[name].iloc[0] for name in ("dataset", "source", "scale")}
+    absent = [
+        {**identity, "condition": condition, "coherence_length": _length(condition), "variant": _PUBLISHED}
+        | {"factor": factor, "n_seeds": 0, "note": _ABSENT}
+        for condition in printed.index
+        if condition not in table["condition"].values
+        for factor in printed
+    ]
+    both = pd.concat([table, pd.DataFrame(absent)], ignore_index=True) if absent else table.copy()
+    found = [
+        printed.at[row.condition, row.factor]
+        if row.variant == _PUBLISHED and row.condition in printed.index and row.factor in printed
+        else np.nan
+        for row in both.itertuples()
+    ]
+    both.insert(list(both).index("note"), "published", found)
+    return both
 
 
 def _table(summary: xr.Dataset) -> pd.DataFrame:
@@ -114,7 +165,7 @@ def _length(condition: str) -> float:
     return float(Fraction(*map(int, rest.split("_"))))
 
 
-def _draw(summary: xr.Dataset, table: pd.DataFrame) -> Figure:
+def _draw(summary: xr.Dataset, table: pd.DataFrame, printed: pd.DataFrame) -> Figure:
     blocks = [
         Block(1, len(_VARIANTS), 2.1, title=0.44, labels=0.5),
         Block(1, len(_FACTORS), 1.15, title=0.46, labels=0.5, between=0.16),
@@ -128,14 +179,16 @@ def _draw(summary: xr.Dataset, table: pd.DataFrame) -> Figure:
         axes = page.panel(0, 0, column)
         axes.set_ylim(*limits)
         _draw_panel(axes, table[(table["variant"] == variant) & (table["factor"] == _DRAWN[variant])], title)
-        _length_axis(axes, table)
+        _length_axis(axes, table, printed)
         if not column:
+            _draw_published(axes, printed[_MEAN])
             name_ordinate(axes, "capsule correlation")
     for column, (factor, title) in enumerate(_FACTORS.items()):
         axes = page.panel(1, 0, column)
         axes.set_ylim(*limits)
         _draw_panel(axes, table[(table["variant"] == "published") & (table["factor"] == factor)], title)
-        _length_axis(axes, table, every=False)
+        _draw_published(axes, printed[factor])
+        _length_axis(axes, table, printed, every=False)
         if column:
             axes.tick_params(labelleft=False)
         else:
@@ -167,14 +220,23 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, title: str) -> None:
     axes.set_title(title, loc="left")
 
 
+def _draw_published(axes: Axes, values: pd.Series) -> None:
+    """Crosses a little to the right of L; the VAE's at the right edge."""
+    for condition, value in values.items():
+        length = _length(str(condition))
+        place = _VAE_PLACE if np.isnan(length) else length + _PAPER_ASIDE
+        axes.plot(place, value, color=family_style(family_of(str(condition))).color, **_PAPER_LOOK)
+
+
 def _limits(table: pd.DataFrame) -> tuple[float, float]:
     drawn = table[table["variant"].isin(list(_VARIANTS))]
     lows = (drawn["correlation_mean"] - drawn["correlation_sd"].fillna(0)).min(), drawn["null_mean"].min()
     return np.nanmin([*lows, 0.0]) - 0.05, 1.06
 
 
-def _length_axis(axes: Axes, table: pd.DataFrame, *, every: bool = True) -> None:
-    lengths = sorted(table["coherence_length"].dropna().unique())
+def _length_axis(axes: Axes, table: pd.DataFrame, printed: pd.DataFrame, *, every: bool = True) -> None:
+    lengths = {*table["coherence_length"], *map(_length, map(str, printed.index))}
+    lengths = sorted(length for length in lengths if np.isfinite(length))
     chosen = lengths if every else [length for length in lengths if length in (0, 0.5)]
     axes.set_xticks(chosen, [_share(length) for length in chosen])
     axes.set_xlim(-0.03, 0.53)
@@ -197,6 +259,7 @@ def _handles(table: pd.DataFrame) -> list[Line2D]:
         label = f"{look.short}, nothing learned"
         marker = {"marker": look.marker, "markerfacecolor": "white", "markersize": 3}
         handles.append(Line2D([], [], color=look.color, label=label, **marker, **_NULL_LOOK))
+    handles.append(Line2D([], [], color="0.2", label="paper", **_PAPER_LOOK))
     return handles
 
 
@@ -209,7 +272,7 @@ def _small_print(summary: xr.Dataset, table: pd.DataFrame) -> list[str]:
         "shift between these frames; a: t as the model has it; b: without μ and, of each frame's window, only those "
         "frames that are nearer to it than to the other one, so that the two have no u in common; of sequences whose "
         "true shift is not 0, with the last frame at which it is. Points: mean over seeds; vertical lines and band: "
-        f"{BAND}.",
+        f"{BAND}. Crosses: the paper's values (Table 5), in the model's color, of the plain VAE at the right edge.",
         "Dotted, open: random latents that know nothing of any image, through the same windows and with the same μ. "
         "In a, chance is not 0: a sequence whose true shift is 0 is compared with itself, and for scale the nearest of "
         f"three rolls counts; in b it is. The plain VAE has no L.{nothing} Null and b are not in the paper.",
