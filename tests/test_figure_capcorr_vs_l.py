@@ -100,7 +100,8 @@ def test_crosses_are_the_published_means_and_factors(tmp_path):
     assert rows["bubble_1_3", "published", "mean"] == pytest.approx(0.2175)
     absent = table[table["note"] == "not trained here"]
     assert len(absent) == 10 * 5 and absent["correlation_mean"].isna().all() and (absent["n_seeds"] == 0).all()
-    assert "paper" in [text.get_text() for text in figure.legends[0].get_texts()]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"paper", "stationary coherence (BubbleVAE)"} <= set(legend), "orange crosses and no BubbleVAE"
     assert "Not trained here: TVAE, L = 2S/5;" in texts(figure)
 
 

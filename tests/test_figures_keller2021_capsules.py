@@ -87,8 +87,11 @@ def written(folder: Path, *, sizes=SIZES, conditions=None, small: bool = False) 
         found = traversals(dataset, shown, size=size, **attrs)
         files[f"{dataset}.traversals.runs"] = put(folder, found, "traversals", dataset)
         if several:
-            found = summary("held_out_frames", dataset, of, seeds=(0,) if small else (0, 1, 2), **attrs)
-            files[dataset] = put(folder, found, "held_out_frames_summary", dataset)
+            for analysis in ("held_out_frames", "log_likelihood"):
+                # Likelihoods are synthetic of the paper's models of a data set alone.
+                named = of if analysis == "held_out_frames" else conditions_of(dataset)
+                found = summary(analysis, dataset, named, seeds=(0,) if small else (0, 1, 2), **attrs)
+                files[f"{dataset}.{analysis}"] = put(folder, found, f"{analysis}_summary", dataset)
     return files
 
 
@@ -104,7 +107,7 @@ def inputs_of(figure: str, files: dict[str, Path]) -> dict[str, Path]:
         TOPOLOGY: [],
         TORUS: ["mnist_plain.torus_images.runs"],
         EXAMPLES: ["dsprites.traversals.runs", "mnist.traversals.runs"],
-        HELD_OUT: ["mnist", "dsprites"],
+        HELD_OUT: [f"{name}.{of}" for of in ("held_out_frames", "log_likelihood") for name in ("mnist", "dsprites")],
         **{page: [f"{dataset}.traversals.runs"] for page, (dataset, _) in PAGES.items()},
     }
     return {name: files[name] for name in names[figure]}
@@ -526,7 +529,7 @@ def test_held_out_points_stand_at_their_values(drawn, files):
     colors = {"reconstruction": "#7f7f7f", "rolled": "#0072b2", "static": "#e69f00"}
     panels = [(dataset, quantity) for dataset in ("mnist", "dsprites") for quantity in ("nll", "squared_error")]
     for axes, (dataset, quantity) in zip(found.axes, panels, strict=True):
-        file = xr.load_dataset(files[dataset])
+        file = xr.load_dataset(files[f"{dataset}.held_out_frames"])
         names, expected = list(conditions_of(dataset)), {}
         for index, name in enumerate(names):
             one = file[f"{quantity}_mean"].isel(point=file["condition"].values.tolist().index(name))
@@ -537,6 +540,33 @@ def test_held_out_points_stand_at_their_values(drawn, files):
                         expected[color, part == "held_out", round(index + shift, 6)] = value
         assert points_of(axes) == pytest.approx(expected)
         assert [text.get_text() for text in axes.texts] == ["all seen"] * 2, "two windows are whole sequences"
+
+
+def test_lines_say_what_no_network_and_the_best_prediction_cost(drawn, small_files):
+    for found, table in (drawn[HELD_OUT], draw(HELD_OUT, small_files)):
+        for dataset, axes in (("mnist", found.axes[0]), ("dsprites", found.axes[2])):
+            # Near 417 nats and the entropy of 128 nats of MNIST's grey values; sprites are bits.
+            of = summary("log_likelihood", dataset, seeds=(0,) if found is not drawn[HELD_OUT][0] else (0, 1, 2))
+            wanted = [float(of[f"{name}_mean"].mean()) for name in ("constant_pixel", "entropy_floor")]
+            lines = [line.get_ydata()[0] for line in axes.lines if list(line.get_xdata()) == [0, 1]]
+            assert lines == pytest.approx(wanted)
+            low, high = axes.get_ylim()
+            assert low < min(wanted) and max(wanted) < high
+            row = table[table["dataset"] == dataset].iloc[0]
+            assert [row["constant_pixel"], row["entropy_floor"]] == pytest.approx(wanted)
+        for axes in (found.axes[1], found.axes[3]):
+            assert not [line for line in axes.lines if list(line.get_xdata()) == [0, 1]], "nats in a squared error"
+    legend = [text.get_text() for text in drawn[HELD_OUT][0].legends[0].get_texts()]
+    assert legend[-2:] == ["best constant pixels", "entropy of the frames: least value"]
+
+
+def test_weights_are_explained_where_there_are_such_models(files, tmp_path):
+    assert "length 1" not in texts(figure_module(PAPER, HELD_OUT).draw(inputs_of(HELD_OUT, files))[0])
+    for name in ("held_out_frames", "log_likelihood"):
+        put(tmp_path, summary(name, "mnist", (*MNIST, *NORMALIZED)), f"{name}_summary")
+    inputs = {f"mnist.{name}": tmp_path / f"{name}_summary.nc" for name in ("held_out_frames", "log_likelihood")}
+    said = texts(figure_module(PAPER, HELD_OUT).draw(inputs)[0])
+    assert "projected, rows of the weights scaled to length 1" in said and "reparam., rows that are" in said
 
 
 def test_held_out_sd_is_over_seeds(drawn):
@@ -562,9 +592,11 @@ def test_held_out_frames_with_one_seed_have_no_sd_and_name_what_was_not_trained(
 
 
 def test_a_condition_that_a_user_adds_is_drawn_last(files, tmp_path):
-    file = xr.load_dataset(files["mnist"]).isel(point=[0, 1])
+    file = xr.load_dataset(files["mnist.held_out_frames"]).isel(point=[0, 1])
     file["condition"] = ("point", np.array(["tvae_wide", "vae"], dtype=object))
-    found, table = figure_module(PAPER, HELD_OUT).draw({"mnist": put(tmp_path, file, "held_out_frames_summary")})
+    path = put(tmp_path, file, "held_out_frames_summary")
+    inputs = {"mnist.held_out_frames": path, "mnist.log_likelihood": files["mnist.log_likelihood"]}
+    found, table = figure_module(PAPER, HELD_OUT).draw(inputs)
     assert list(dict.fromkeys(table["condition"])) == ["vae", "tvae_wide"]
     assert "tvae_wide" in [label.get_text() for label in found.axes[1].get_xticklabels()]
 
@@ -586,7 +618,9 @@ def test_a_condition_that_a_user_adds_is_drawn_last(files, tmp_path):
 )
 def test_a_file_that_is_not_the_right_one_is_named(files, tmp_path, figure, change, named):
     name, schema = (
-        ("mnist", "held_out_frames_summary") if figure == HELD_OUT else ("mnist.traversals.runs", "traversals")
+        ("mnist.held_out_frames", "held_out_frames_summary")
+        if figure == HELD_OUT
+        else ("mnist.traversals.runs", "traversals")
     )
     path = put(tmp_path, change(xr.load_dataset(files[name])), schema)
     with pytest.raises(TopoRepError, match=re.escape(f"{path}: ") + ".*" + re.escape(named)):
@@ -595,12 +629,16 @@ def test_a_file_that_is_not_the_right_one_is_named(files, tmp_path, figure, chan
 
 
 def test_inputs_of_another_name_are_refused(files):
-    path = files["mnist"]
+    path = files["mnist.held_out_frames"]
     with pytest.raises(TopoRepError, match=r"expected one file named <dataset>\.traversals\.runs, found mnist"):
         figure_module(PAPER, "fig11_mnist_vae").draw({"mnist": path})
     with pytest.raises(TopoRepError, match=r"expected dsprites\.traversals\.runs, mnist\.traversals\.runs, found none"):
         figure_module(PAPER, EXAMPLES).draw({})
     with pytest.raises(TopoRepError, match=r"expected one file named <dataset>\.torus_images\.runs"):
         figure_module(PAPER, TORUS).draw({"mnist": path})
-    with pytest.raises(TopoRepError, match=r"expected files named <dataset>, found mnist\.a"):
-        figure_module(PAPER, HELD_OUT).draw({"mnist.a": path})
+    with pytest.raises(TopoRepError, match=r"expected files named <dataset>\.held_out_frames, found mnist"):
+        figure_module(PAPER, HELD_OUT).draw({"mnist": path})
+    inputs = inputs_of(HELD_OUT, files)
+    del inputs["dsprites.log_likelihood"]
+    with pytest.raises(TopoRepError, match=r"held_out_frames of mnist, dsprites and log_likelihood of mnist$"):
+        figure_module(PAPER, HELD_OUT).draw(inputs)

@@ -193,7 +193,7 @@ def _draw(summary: xr.Dataset, table: pd.DataFrame, printed: pd.DataFrame) -> Fi
             axes.tick_params(labelleft=False)
         else:
             name_ordinate(axes, "capsule correlation")
-    page.legend(_handles(table))
+    page.legend(_handles(table, printed))
     return page.figure
 
 
@@ -249,10 +249,12 @@ def _share(length: float) -> str:
     return f"{top}S/{found.denominator}" if found else "0"
 
 
-def _handles(table: pd.DataFrame) -> list[Line2D]:
+def _handles(table: pd.DataFrame, printed: pd.DataFrame) -> list[Line2D]:
     families = [name for name in _LINES if table["condition"].str.startswith(f"{name}_").any()]
-    handles = [style.condition_handle(family_style(family)) for family in families]
-    if (table["condition"] == "vae").any():
+    # Crosses have their model's color, whether or not it is trained here.
+    shown = [name for name in _LINES if name in families or printed.index.str.startswith(f"{name}_").any()]
+    handles = [style.condition_handle(family_style(family)) for family in shown]
+    if (table["condition"] == "vae").any() or "vae" in printed.index:
         handles.append(Line2D([], [], color=family_style("vae").color, linestyle=(0, (5, 2)), label="plain VAE"))
     for family in families:
         look = family_style(family)
