@@ -147,9 +147,21 @@ def _strips(sheet: Sheet, of: Traversals, side: float) -> None:
 
 def _words(of: Traversals) -> str:
     return (
-        f"Example {of.numbers[0]} of the file ({of.examples_text()[0]}). A transformation of the input (τ) becomes a "
-        "roll within each capsule: encoding part of a sequence and rolling the activations t₀ of its first frame "
-        "(grey border) gives the frames to come. Frames above and below are data and what the network decodes; the "
-        f"activity of the three capsules between them is a schema, drawn and not measured, with {_UNITS} units each. "
-        f"{HELD_OUT}"
+        f"Example {of.numbers[0]} of the file ({of.examples_text()[0]}). In an equivariant network, a transformation "
+        "of the input (τ) would be a roll within each capsule: encoding part of a sequence and rolling the activations "
+        f"t₀ of its first frame (grey border) would give the frames to come.{_errors(of)} Frames above and below are "
+        "data and what the network decodes; the activity of the three capsules between them is a schema, drawn and not "
+        f"measured, with {_UNITS} units each. {HELD_OUT}"
+    )
+
+
+def _errors(of: Traversals) -> str:
+    """How near the network of the figure comes to that, in its held-out frames."""
+    if of.seen is None or of.seen.all():
+        return ""
+    errors = of.squared_error("traversal"), of.squared_error_unrolled()
+    rolled, still = (error[0, ~of.seen].mean() for error in errors)
+    return (
+        f" Here, the squared error of held-out frames is {rolled:.1f} with the rolled t₀ and {still:.1f} with t₀ as it "
+        "is (intensities 0 to 1, summed over a frame, mean over these frames)."
     )

@@ -82,6 +82,13 @@ class Traversals:
         difference = (self.images[line].astype(float) - self.images["frames"]) / 255
         return (difference**2).sum((-3, -2, -1))
 
+    def squared_error_unrolled(self) -> np.ndarray:
+        """(example, frame): the same of t of the first frame as it is, whose image opens the line of rolled ones."""
+        if "traversal" not in self.images:
+            return np.full((self.n, self.frames), np.nan)
+        first = np.broadcast_to(self.images["traversal"][:, :1], self.images["traversal"].shape)
+        return replace(self, images={**self.images, "traversal": first}).squared_error("traversal")
+
     @property
     def frames(self) -> int:
         """Frames of a sequence."""
