@@ -27,7 +27,7 @@ TRAINING = "rule_train"
 FIGURE = "results/demo/figures/fig6_colocalization.pdf"
 
 # One job that trains two runs for long enough to be hit in the middle.
-TWO_RUNS = {"stack_size": 2, "resources": {"train": {"gpu": 1}}}
+TWO_RUNS = {"stack_size": 2, "mix_conditions": False, "resources": {"train": {"gpu": 1}}}
 
 
 class Clone:
