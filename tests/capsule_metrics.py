@@ -355,22 +355,23 @@ def traversals(
     conditions = conditions_of(dataset) if conditions is None else conditions
     runs = [(condition, seed) for condition in conditions for seed in seeds]
     sequences, factors, starts, labels = example_sequences(dataset, size=size, examples=examples)
-    image = [_decoded(sequences, condition, dataset, seed) for condition, seed in runs]
-    shape = (0, examples, len(LINES), *sequences.shape[1:])
+    shape = (-1, examples, len(LINES), *sequences.shape[1:])
+    image = np.array([_decoded(sequences, condition, dataset, seed) for condition, seed in runs]).reshape(shape)
+    seen = np.array([seen_frames(name, dataset) for name, _ in runs], bool).reshape(-1, FRAMES[dataset])
+    error = _squared_error(image)
+    values = {
+        "image": np.rint(255 * image).astype(np.uint8),
+        "seen": seen.astype(np.int64),
+        "squared_error": error,
+        "part_error": _over_parts(error, seen[:, None, None]),
+    }
     return xr.Dataset(
-        {
-            "image": (
-                SCHEMAS["traversals"].variables["image"][0],
-                np.rint(255 * np.stack(image)).astype(np.uint8) if image else np.zeros(shape, np.uint8),
-            ),
-            "seen": (
-                ("run", "frame"),
-                np.array([seen_frames(name, dataset) for name, _ in runs], np.int64).reshape(-1, FRAMES[dataset]),
-            ),
-        },
+        {name: (SCHEMAS["traversals"].variables[name][0], value) for name, value in values.items()},
         coords={
             **_run_coords(runs),
             "line": ("line", np.array(LINES, dtype=object)),
+            "prediction": ("prediction", np.array(PREDICTIONS, dtype=object)),
+            "part": ("part", np.array(PARTS, dtype=object)),
             "factor": ("example", np.array(factors, dtype=object)),
             "start": ("example", np.array(starts, dtype=np.int64)),
             "label": ("example", np.array(labels, dtype=np.int64)),
@@ -382,20 +383,30 @@ def traversals(
 def traversals_summary(dataset: str = "mnist", conditions: Sequence[str] | None = None, **options) -> xr.Dataset:
     """The dataset of schema `traversals_summary` of the same."""
     runs = traversals(dataset, conditions, **options)
-    pixels = runs["image"].values / 255
-    error = ((pixels - pixels[:, :, :1]) ** 2).sum((-3, -2, -1)).mean(1)
+    error = runs["squared_error"].values.mean(1)
     names = list(dict.fromkeys(runs["condition"].values.tolist()))
     mean = np.stack([error[runs["condition"].values == name].mean(0) for name in names])
     return xr.Dataset(
-        {"squared_error_mean": (("point", "line", "frame"), mean)},
+        {"squared_error_mean": (("point", "prediction", "frame"), mean)},
         coords={
             "condition": ("point", np.array(names, dtype=object)),
             "strength": ("point", np.zeros(len(names))),
             "n": ("point", np.array([(runs["condition"].values == name).sum() for name in names], dtype=np.int64)),
-            "line": runs["line"],
+            "prediction": runs["prediction"],
         },
         attrs=runs.attrs,
     )
+
+
+def _squared_error(image: np.ndarray) -> np.ndarray:
+    """(run, example, prediction, frame) of probabilities, which files of images round: the two differ a little."""
+    frames, own, rolled = image[:, :, 0], image[:, :, 1], image[:, :, 2]
+    return np.stack([((made - frames) ** 2).sum((-3, -2, -1)) for made in (own, rolled, rolled[:, :, :1])], axis=2)
+
+
+def _over_parts(error: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    kept = [np.broadcast_to(part, error.shape) for part in (seen, ~seen, np.ones_like(seen))]
+    return np.stack([np.ma.masked_array(error, ~part).mean(axis=-1).filled(np.nan) for part in kept], axis=-1)
 
 
 def torus_images(*, size: int = 28, side: int = 18, seeds: Sequence[int] = (0,), **attrs: str) -> xr.Dataset:

@@ -481,13 +481,33 @@ def test_traversals_show_the_chosen_sequences(tmp_path):
     assert metric["factor"].values.tolist() == ["rotation", "color", "color"]
     assert metric["start"].values.tolist() == [2, 0, 3]
     assert metric["label"].values.tolist() == [4, 1, 7]
-    image = metric["image"].values[1].astype(float) / 255
-    for place in range(3):
+    assert summary["prediction"].values.tolist() == list(PREDICTIONS)
+    for number, prediction in enumerate(PREDICTIONS):
         errors = [
-            np.mean([((image[e, place, frame] - image[e, 0, frame]) ** 2).sum() for e in range(3)])
+            np.mean([float(runs[1]["squared_error"].sel(prediction=prediction)[s, frame]) for s in (4, 1, 7)])
             for frame in range(FRAMES)
         ]
-        assert summary["squared_error_mean"].values[1, place] == pytest.approx(errors)
+        assert summary["squared_error_mean"].values[1, number] == pytest.approx(errors)
+
+
+def test_errors_of_examples_are_the_evaluations_and_their_parts_those_of_held_out_frames(tmp_path):
+    data = make_sequences()
+    metric, _ = analyze(traversals, tmp_path, data)
+    assert metric["part"].values.tolist() == ["seen", "held_out", "all"]
+    for example, sequence in enumerate((4, 1, 7)):
+        alone = data.isel(sequence=[sequence], example=slice(0))
+        expected = analyze(held_out_frames, tmp_path, alone)[0]["squared_error"].values[0]
+        np.testing.assert_array_equal(metric["part_error"].values[0, example], expected)
+        for number in range(3):
+            errors = data["squared_error"].values[number, sequence]
+            np.testing.assert_array_equal(metric["squared_error"].values[0, example, number], errors)
+
+
+def test_examples_without_held_out_frames_have_no_error_there(tmp_path):
+    full = {**TVAE, "windows": {"frames": FRAMES, "units": 3}}
+    metric, _ = analyze(traversals, tmp_path, make_sequences(condition=full))
+    assert np.isnan(metric["part_error"].sel(part="held_out")).all()
+    np.testing.assert_array_equal(metric["part_error"].sel(part="seen"), metric["part_error"].sel(part="all"))
 
 
 def test_the_summary_of_traversals_is_over_seeds(tmp_path):

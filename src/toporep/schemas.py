@@ -583,27 +583,35 @@ _SCHEMAS = (
     ),
     Schema(
         "traversals",
-        1,
+        2,
         variables={
             "image": (("run", "example", "line", "frame", "image_row", "image_col", "channel"), "uint8"),
             # Whether t of the first frame has seen the frame.
             "seen": (("run", "frame"), "int64"),
+            # Squares of pixel differences (0 … 1) of each decoded frame, summed over it; mean over parts of the frames,
+            # as in `held_out_frames`.
+            "squared_error": (("run", "example", "prediction", "frame"), "float64"),
+            "part_error": (("run", "example", "prediction", "part"), "float64"),
         },
         coords={
             **_RUN_COORDS,
             "line": (("line",), "str"),
+            "prediction": (("prediction",), "str"),
+            "part": (("part",), "str"),
             "factor": (("example",), "str"),
             "start": (("example",), "int64"),
             "label": (("example",), "int64"),
         },
         attrs=_METRIC_ATTRS,
+        # A part without frames.
+        may_be_nan=frozenset({"part_error"}),
     ),
     Schema(
         "traversals_summary",
-        1,
-        # Over the examples and runs: squares of pixel differences (0 … 1), summed over a frame.
-        variables={"squared_error_mean": (("point", "line", "frame"), "float64")},
-        coords={**_POINT_COORDS, "line": (("line",), "str")},
+        2,
+        # Over the examples and runs.
+        variables={"squared_error_mean": (("point", "prediction", "frame"), "float64")},
+        coords={**_POINT_COORDS, "prediction": (("prediction",), "str")},
         attrs=_METRIC_ATTRS,
     ),
     Schema(

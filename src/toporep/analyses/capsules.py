@@ -15,6 +15,9 @@ from toporep.errors import TopoRepError
 from toporep.metrics.capsule_latents import VARIANTS
 from toporep.models.grouper import grouper_of
 
+# Of the frames of a sequence: those that t of the first has seen, those held out from it, all.
+PARTS = ("seen", "held_out", "all")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -156,6 +159,18 @@ def seen_frames(network: Network) -> np.ndarray:
     if network.grouper is None:
         return np.arange(frames) == 0
     return network.grouper[:units].reshape(units, frames, units).any(axis=(0, 2))
+
+
+def over_parts(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Means over the frames of each of `PARTS`: (..., frame) → (..., part); NaN where a part has no frames.
+
+    Args:
+        values: of the frames.
+        seen: (frame,) bool, as `seen_frames` gives it.
+    """
+    parts = [values[..., frames] for frames in (seen, ~seen, np.ones_like(seen))]
+    empty = np.full(values.shape[:-1], np.nan)
+    return np.stack([part.mean(axis=-1) if part.size else empty for part in parts], axis=-1)
 
 
 def last_of_history(dump: Dump, quantity: str) -> float:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.capsules import Network, SequenceDumps, seen_frames, text_coord
+from toporep.analyses.capsules import PARTS, Network, SequenceDumps, over_parts, seen_frames, text_coord
 from toporep.analyses.dumps import Dump, complete_settings, metric_dataset, summarize_runs
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DEFAULTS: Mapping[str, Any] = {}
-PARTS = ("seen", "held_out", "all")
 _ERRORS = ("nll", "squared_error")
 
 
@@ -48,11 +47,4 @@ def run(
 
 def _of_run(dump: Dump, network: Network) -> dict[str, np.ndarray]:
     seen = seen_frames(network)
-    frames_of = {"seen": seen, "held_out": ~seen, "all": np.ones_like(seen)}
-    found = {}
-    for name in _ERRORS:
-        of_frame = dump.data[name].values.mean(axis=1, dtype=np.float64)
-        parts = [of_frame[:, frames_of[part]] for part in PARTS]
-        empty = np.full(len(of_frame), np.nan)
-        found[name] = np.stack([part.mean(axis=1) if part.size else empty for part in parts], axis=-1)
-    return found
+    return {name: over_parts(dump.data[name].values.mean(axis=1, dtype=np.float64), seen) for name in _ERRORS}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.capsules import Network, SequenceDumps, seen_frames, text_coord
+from toporep.analyses.capsules import PARTS, Network, SequenceDumps, over_parts, seen_frames, text_coord
 from toporep.analyses.dumps import Dump, complete_settings, group_points, metric_dataset, point_coords
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def run(
 
     Returns:
         Datasets of schemas `traversals` and `traversals_summary`. `seen` is 1 for a frame whose u has a part in t of
-        the first frame. The summary has, of each line and frame, the squared difference to the frame itself, summed
-        over pixels, mean over examples and runs.
+        the first frame. `squared_error` is the evaluation's: the squared difference of a decoded frame and the frame
+        itself, intensities 0 … 1, summed over pixels; `part_error` is its mean over the frames of each part, NaN where
+        there are none. The summary has the mean of `squared_error` over examples and runs.
 
     Raises:
         TopoRepError: files that do not belong together or show other sequences, unknown settings.
@@ -42,37 +43,37 @@ def run(
     # The reader has refused files with other examples, factors, first classes or labels.
     shown = dumps.coords["example_sequence"].values
     factor, start, label = (dumps.coords[name].values[shown] for name in ("factor", "start", "label"))
-    line = text_coord("line", LINES)
     coords = {
-        "line": line,
+        "line": text_coord("line", LINES),
+        "prediction": dumps.coords["prediction"],
+        "part": text_coord("part", PARTS),
         "factor": text_coord("example", (dumps.factor_names[number] for number in factor)),
         "start": ("example", start),
         "label": ("example", label),
     }
     metric = metric_dataset("traversals", values, dumps, settings, coords=coords)
-    return metric, _summarize(metric, group_points(dumps.runs), line)
+    return metric, _summarize(metric, group_points(dumps.runs))
 
 
 def _of_run(dump: Dump, network: Network) -> dict[str, np.ndarray]:
     lines = [dump.data[f"example_{line}"].values for line in LINES]
-    return {"image": np.stack(lines, axis=1), "seen": seen_frames(network)}
+    shown, seen = dump.data["example_sequence"].values, seen_frames(network)
+    error = dump.data["squared_error"].values[:, shown].swapaxes(0, 1).astype(np.float64)
+    return {
+        "image": np.stack(lines, axis=1),
+        "seen": seen,
+        "squared_error": error,
+        "part_error": over_parts(error, seen),
+    }
 
 
-def _summarize(
-    metric: xr.Dataset, points: Mapping[tuple[str, float], np.ndarray], line: tuple[str, np.ndarray]
-) -> xr.Dataset:
+def _summarize(metric: xr.Dataset, points: Mapping[tuple[str, float], np.ndarray]) -> xr.Dataset:
     import xarray as xr
 
-    images = metric["image"].values
-    errors = [np.mean([_squared_error(images[run]) for run in runs], axis=0) for runs in points.values()]
+    error = metric["squared_error"].values
+    means = [error[runs].mean(axis=(0, 1)) for runs in points.values()]
     return xr.Dataset(
-        {"squared_error_mean": (("point", "line", "frame"), np.array(errors))},
-        {**point_coords(points), "line": line},
+        {"squared_error_mean": (("point", "prediction", "frame"), np.array(means))},
+        {**point_coords(points), "prediction": metric["prediction"]},
         metric.attrs,
     )
-
-
-def _squared_error(images: np.ndarray) -> np.ndarray:
-    """(line, frame): difference of (example, line, frame, row, col, channel) images to their first line."""
-    pixels = images / 255
-    return np.square(pixels - pixels[:, :1]).sum(axis=(-3, -2, -1)).mean(axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
         example: which; the first if there are not so many.
 
     Returns:
-        The figure, and the table of `traversals.table` for this example, without its reconstruction.
+        The figure, and the table of `traversals.table` for this example, of t₀ rolled and as it is (static).
 
     Raises:
         TopoRepError: see `read_traversals`.
@@ -55,7 +56,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
     of = every.choose([example if example < every.n else 0])
     with style.context():
         figure = _draw(of)
-    return figure, table([of], _LINES)
+    return figure, table([of], ("rolled", "static"))
 
 
 def diagram_frames(of: Traversals) -> tuple[int, int, int]:
@@ -108,7 +109,7 @@ _NAMES = ("input", "capsules", "decoded")
 def _one_frame(of: Traversals, frame: int) -> Traversals:
     images = {line: image[:, frame : frame + 1] for line, image in of.images.items()}
     seen = None if of.seen is None else of.seen[frame : frame + 1]
-    return Traversals(of.condition, of.seed, images, seen, of.factor, of.start, of.label, of.numbers, of.attrs)
+    return replace(of, images=images, seen=seen)
 
 
 def _capsules(sheet: Sheet, middle: float, shift: int) -> None:
@@ -159,8 +160,7 @@ def _errors(of: Traversals) -> str:
     """How near the network of the figure comes to that, in its held-out frames."""
     if of.seen is None or of.seen.all():
         return ""
-    errors = of.squared_error("traversal"), of.squared_error_unrolled()
-    rolled, still = (error[0, ~of.seen].mean() for error in errors)
+    rolled, still = (of.part_error[name, "held_out"][0] for name in ("rolled", "static"))
     return (
         f" Here, the squared error of held-out frames is {rolled:.1f} with the rolled t₀ and {still:.1f} with t₀ as it "
         "is (intensities 0 to 1, summed over a frame, mean over these frames)."

@@ -55,7 +55,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     found = [_one_a_factor(read_traversals(inputs, CONDITIONS[name], dataset=name), name) for name in datasets]
     with style.context():
         figure = _draw(found)
-    return figure, table(found, _LINES)
+    return figure, table(found, ("rolled",))
 
 
 def _one_a_factor(of: Traversals, dataset: str) -> Traversals:

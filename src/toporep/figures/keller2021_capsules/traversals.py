@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ HELD_OUT = (
     "probabilities, from one sample of the latents."
 )
 _ANALYSIS = "traversals"
+_PREDICTIONS = ("reconstruction", "rolled")
 _ROWS = {"frames": "input", "reconstruction": "reconstr.", "traversal": "rolled t₀"}
 _SHAPES = ("square", "ellipse", "heart")
 _FACTORS = {
@@ -55,6 +56,10 @@ class Traversals:
         factor, start, label: (example,) what changes, the class of the first frame, the digit or shape.
         numbers: (example,) the example's place in the file.
         attrs: of the file.
+        squared_error: prediction (reconstruction, rolled, static) → (example, frame) squared difference of what is
+            decoded and the frame, intensities 0 … 1, summed over pixels; nothing without a network.
+        part_error: (prediction, part) → (example,) its mean over the frames that t of the first has seen, that are
+            held_out from it, or all; NaN where there are none.
     """
 
     condition: str
@@ -66,28 +71,13 @@ class Traversals:
     label: Sequence[int]
     numbers: Sequence[int]
     attrs: Mapping[str, object]
+    squared_error: Mapping[str, np.ndarray] = field(default_factory=dict)
+    part_error: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
         """Number of examples."""
         return len(self.factor)
-
-    def squared_error(self, line: str) -> np.ndarray:
-        """(example, frame): squared difference of a line and the frames, intensities 0 … 1, summed over a frame.
-
-        NaN where the line is not there.
-        """
-        if line not in self.images:
-            return np.full((self.n, self.frames), np.nan)
-        difference = (self.images[line].astype(float) - self.images["frames"]) / 255
-        return (difference**2).sum((-3, -2, -1))
-
-    def squared_error_unrolled(self) -> np.ndarray:
-        """(example, frame): the same of t of the first frame as it is, whose image opens the line of rolled ones."""
-        if "traversal" not in self.images:
-            return np.full((self.n, self.frames), np.nan)
-        first = np.broadcast_to(self.images["traversal"][:, :1], self.images["traversal"].shape)
-        return replace(self, images={**self.images, "traversal": first}).squared_error("traversal")
 
     @property
     def frames(self) -> int:
@@ -98,7 +88,10 @@ class Traversals:
         """These examples alone."""
         return replace(
             self,
-            images={line: image[list(examples)] for line, image in self.images.items()},
+            **{
+                name: {key: values[list(examples)] for key, values in getattr(self, name).items()}
+                for name in ("images", "squared_error", "part_error")
+            },
             **{
                 name: [getattr(self, name)[index] for index in examples]
                 for name in ("factor", "start", "label", "numbers")
@@ -172,20 +165,19 @@ def draw_examples(inputs: Mapping[str, Path], condition: str) -> tuple[Figure, p
     traversals = read_traversals(inputs, condition)
     with style.context():
         figure = _page_of_examples(traversals)
-    return figure, table([traversals], LINES)
+    return figure, table([traversals], _PREDICTIONS)
 
 
-def table(found: Sequence[Traversals], lines: Sequence[str]) -> pd.DataFrame:
+def table(found: Sequence[Traversals], predictions: Sequence[str]) -> pd.DataFrame:
     """Lay examples out with one row a frame: what is shown there, not its pixels.
 
     Returns:
         Columns: dataset, source, scale, condition, seed (none where the condition was not trained), example, factor,
-        start, label, frame, seen (1: by t of the first frame), and for each line but the frames
-        `squared_error_<line>`: squared difference from the frame (intensities 0 … 1), summed over its pixels.
+        start, label, frame, seen (1: by t of the first frame), and `squared_error_<prediction>`: squared difference
+        from the frame (intensities 0 … 1), summed over its pixels; none where the condition was not trained.
     """
     import pandas as pd
 
-    made = [line for line in lines if line != "frames"]
     tables = []
     for of in found:
         example, frame = np.indices((of.n, of.frames)).reshape(2, -1)
@@ -204,7 +196,10 @@ def table(found: Sequence[Traversals], lines: Sequence[str]) -> pd.DataFrame:
             },
             "frame": frame,
             "seen": pd.array([None] * len(frame) if of.seen is None else of.seen[frame].astype(int), dtype="Int64"),
-            **{f"squared_error_{line}": of.squared_error(line).ravel() for line in made},
+            **{
+                f"squared_error_{name}": of.squared_error[name].ravel() if of.squared_error else np.nan
+                for name in predictions
+            },
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
@@ -327,14 +322,28 @@ def _traversals(metric: xr.Dataset, condition: str) -> Traversals:
     runs = np.flatnonzero(metric["condition"].values == condition)
     lines = list(metric["line"].values)
     # The frames are the same for all networks.
-    images, seen, seed = {"frames": metric["image"].values[0, :, lines.index("frames")]}, None, None
+    images, errors = {"frames": metric["image"].values[0, :, lines.index("frames")]}, {}
+    seen = seed = None
     if len(runs):
         run = runs[np.argmin(metric["seed"].values[runs])]
         seed, seen = int(metric["seed"].values[run]), metric["seen"].values[run] != 0
         images = {line: metric["image"].values[run, :, lines.index(line)] for line in LINES}
+        errors = _errors(metric.isel(run=run))
     coords = {name: metric[name].values.tolist() for name in ("factor", "start", "label")}
     numbers = list(range(metric.sizes["example"]))
-    return Traversals(condition, seed, images, seen, **coords, numbers=numbers, attrs=metric.attrs)
+    return Traversals(condition, seed, images, seen, **coords, numbers=numbers, attrs=metric.attrs, **errors)
+
+
+def _errors(of_run: xr.Dataset) -> dict[str, dict]:
+    error, part_error = of_run["squared_error"], of_run["part_error"]
+    return {
+        "squared_error": {name: error.sel(prediction=name).values for name in error["prediction"].values.tolist()},
+        "part_error": {
+            (name, part): part_error.sel(prediction=name, part=part).values
+            for name in part_error["prediction"].values.tolist()
+            for part in part_error["part"].values.tolist()
+        },
+    }
 
 
 def _page_of_examples(of: Traversals) -> Figure:
@@ -344,13 +353,12 @@ def _page_of_examples(of: Traversals) -> Figure:
     height = _NAME + len(LINES) * (side + _LINE_GAP) + _AFTER
     sheet = Sheet(_HEAD + rows * height, [_words(of), *small_print([of])])
     sheet.heading(0.14, f"{title_of(of.attrs)}: {label_of(of.condition)}", further=of.window())
-    errors = {line: of.squared_error(line) for line in LINES}
     for example, name in enumerate(of.examples_text()):
         # Down the left column first, so that neighbours are of one factor.
         column, row = divmod(example, rows)
         left, top = _LEFT + column * (width + _BETWEEN), _HEAD + row * height
         sheet.text(left, top + _NAME / 2 - 0.015, name, fontsize=6.5)
-        told = _errors_text(of, {line: error[example] for line, error in errors.items()})
+        told = _errors_text(of, example)
         sheet.text(left + width, top + _NAME / 2 - 0.015, told, fontsize=6, ha="right", color="0.25")
         sheet.seen_bar(left, top + _NAME, side, of)
         for index, line in enumerate(LINES):
@@ -361,13 +369,12 @@ def _page_of_examples(of: Traversals) -> Figure:
     return sheet.figure
 
 
-def _errors_text(of: Traversals, errors: Mapping[str, np.ndarray]) -> str:
+def _errors_text(of: Traversals, example: int) -> str:
     if of.seen is None:
         return ""
-    rolled = errors["traversal"]
-    parts = [f"rolled: seen {_number(rolled[of.seen].mean())}"]
-    parts += [] if of.seen.all() else [f"held out {_number(rolled[~of.seen].mean())}"]
-    return f"{', '.join(parts)}; reconstr. {_number(errors['reconstruction'].mean())}"
+    error = {key: _number(values[example]) for key, values in of.part_error.items()}
+    held_out = "" if of.seen.all() else f", held out {error['rolled', 'held_out']}"
+    return f"rolled: seen {error['rolled', 'seen']}{held_out}; reconstr. {error['reconstruction', 'all']}"
 
 
 def _words(of: Traversals) -> str:
