@@ -127,7 +127,7 @@ class _Trainer(StackTrainer):
             sums += terms.double()
             if running:
                 running.add(t, draws)
-            self._tell(epoch, step, functools.partial(_mean, sums[0], step + 1))
+            self._tell(epoch, step, sums=sums[0], count=step + 1)
         self._raise_if_spoilt(epoch)
         return self._rows(epoch, sums / self.steps, running)
 
@@ -260,10 +260,6 @@ def _whole_batches(indices: np.ndarray, batch_size: int) -> int:
 def _steps(spec: RunSpec, data: TrainingData) -> int:
     training = spec.settings["training"]
     return training["epochs"] * (len(training_indices(training, len(data.images))) // training["batch_size"])
-
-
-def _mean(sums: Tensor, steps: int) -> float:
-    return float((sums / steps).mean())
 
 
 def _row(epoch: int, terms: Sequence[float], mu: float) -> dict:

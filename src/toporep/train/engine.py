@@ -112,8 +112,7 @@ class _Trainer(StackTrainer):
             sums[:4] += torch.stack([part.detach().double() for part in parts]) * batch
             sums[4] += correct
             finite.add(terms.total, epoch=epoch, step=step)
-            seen = step * self.batch_size + batch
-            self._tell(epoch, step, functools.partial(_mean, sums[0], seen))
+            self._tell(epoch, step, sums=sums[0], count=step * self.batch_size + batch)
         self._raise_if_spoilt(epoch)
         return self._rows(epoch, sums / orders.shape[1])
 
@@ -243,10 +242,6 @@ def _check_last_batch(images: int, batch_size: int) -> None:
             f"{images} training images in batches of {batch_size} leave {last} for the last batch, but a correlation "
             "over a batch needs at least 2; change batch_size or train_images"
         )
-
-
-def _mean(sums: Tensor, seen: int) -> float:
-    return float((sums / seen).mean())
 
 
 def _row(epoch: int, values: list[float]) -> dict:

@@ -94,13 +94,19 @@ class StackTrainer(ABC):
             return f"{first.condition}/{first.strength:g}/seed{first.seed}"
         return f"stack of {len(self.specs)}"
 
-    def _tell(self, epoch: int, step: int, loss: Callable[[], float]) -> None:
+    def _tell(self, epoch: int, step: int, *, sums: Tensor, count: int) -> None:
+        """Tell the progress of a step, now and then: reading the loss makes a GPU wait.
+
+        Args:
+            epoch, step: which step has ended.
+            sums: (K,) loss of each run in this epoch, summed over what `count` counts.
+            count: of steps or of images, up to now.
+        """
         every = 1 if self.device.type == "cpu" else 50
         if (step + 1) % every == 0 or step == self.steps - 1:
             done = every if (step + 1) % every == 0 else (step + 1) % every
-            self.progress.advance(
-                done * len(self.specs), label=self.label, epoch=epoch, epochs=self.epochs, loss=loss()
-            )
+            loss = float((sums / count).mean())
+            self.progress.advance(done * len(self.specs), label=self.label, epoch=epoch, epochs=self.epochs, loss=loss)
 
     def _raise_if_spoilt(self, epoch: int) -> None:
         """Look at the weights after the last update of an epoch: before the next step no loss shows what it did."""
