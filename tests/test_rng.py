@@ -56,6 +56,17 @@ def test_an_offset_skips_outputs() -> None:
     assert torch.equal(torch.cat(parts, dim=1), whole)
 
 
+def test_outputs_anywhere_are_those_of_their_streams() -> None:
+    assert rng.bits_at(np.array([PUBLISHED_SEED], dtype=np.uint64), np.array([[4, 0], [2, 2]])).tolist() == [
+        [PUBLISHED[4], PUBLISHED[0]],
+        [PUBLISHED[2], PUBLISHED[2]],
+    ]
+    places = np.array([0, 7, 10**12, 2**62])
+    found = rng.bits_at(np.array(STREAMS, dtype=np.uint64)[:, np.newaxis], places)
+    expected = [[int(rng.bits(stream, 1, offset=place)[0]) for place in places.tolist()] for stream in STREAMS]
+    assert found.tolist() == expected
+
+
 def test_keys_differ_in_seed_purpose_and_index() -> None:
     keys = [rng.key(seed, purpose, epoch) for seed in range(20) for purpose in ("a", "b") for epoch in range(20)]
     keys += [rng.key(seed, purpose) for seed in range(20) for purpose in ("a", "b")]

@@ -20,9 +20,6 @@ from toporep.data.sequences import (
     SCALES,
     Draws,
     draw_sequences,
-    factor_names,
-    factor_sizes,
-    frames_of,
     render_sequences,
     sequence_labels,
     split_indices,
@@ -384,9 +381,9 @@ def test_labels_say_what_changes_and_from_where():
 
 
 def test_lengths_and_factors_of_each_kind():
-    assert [frames_of(kind) for kind in KINDS] == [18, 18, 18, 1, 15]
-    assert factor_sizes("single") == (18, 18, 18) and factor_names("single") == ("rotation", "scale", "color")
-    assert math.prod(factor_sizes("dsprites")) == 50_625
+    assert [kind.frames for kind in KINDS.values()] == [18, 18, 18, 1, 15]
+    assert KINDS["single"].sizes == (18, 18, 18) and KINDS["single"].factors == ("rotation", "scale", "color")
+    assert math.prod(KINDS["dsprites"].sizes) == 50_625
     assert len(SCALES) == len(ANGLES) == len(COLORS) == 18
     # The published list is evenly spaced and rounded, but for 1.11, which would be 1.10.
     even = np.linspace(0.6, 1.26, 18).round(2)
@@ -397,7 +394,7 @@ def test_lengths_and_factors_of_each_kind():
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (14, 14), (28, 28), (33, 20)])
 def test_values_stay_within_0_and_1_at_any_size(kind, size):
     images = torch.full((18, *size), 255, dtype=torch.uint8)
-    starts = np.stack([np.arange(18)] * len(factor_sizes(kind)), axis=1)
+    starts = np.stack([np.arange(18)] * len(KINDS[kind].sizes), axis=1)
     frames = render_sequences(images, np.arange(18), Draws(kind, starts, np.arange(18) % 2))
     assert frames.isfinite().all() and frames.min() >= 0 and frames.max() <= 1
 
@@ -406,7 +403,7 @@ def test_no_sequences_make_no_frames():
     none = np.array([], dtype=np.int64)
     for kind in COLORED + ("plain",):
         assert render_sequences(digits(1), none, draw_sequences(kind, 0, 0, none)).shape[:3] == (
-            *(0, frames_of(kind), KINDS[kind].channels),
+            *(0, KINDS[kind].frames, KINDS[kind].channels),
         )
 
 

@@ -43,11 +43,22 @@ def key(seed: int, purpose: str, *index: int) -> int:
 def bits(stream: int, count: int, *, offset: int = 0) -> np.ndarray:
     """Outputs `offset` … `offset + count - 1` of a stream, uint64, shape (count,)."""
     z = np.arange(offset + 1, offset + count + 1, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        z = z * np.uint64(_GAMMA) + np.uint64(stream)
-        for shift, factor in _MIX:
-            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-    return z ^ (z >> np.uint64(_LAST_SHIFT))
+    z *= np.uint64(_GAMMA)
+    z += np.uint64(stream)
+    return _mix(z)
+
+
+def bits_at(streams: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Outputs of several streams, wherever they stand.
+
+    Args:
+        streams: uint64 keys.
+        places: which output of its stream each one is, from 0; an array that broadcasts with `streams`.
+
+    Returns:
+        uint64, of the shape that the two have together.
+    """
+    return _mix((places.astype(np.uint64) + np.uint64(1)) * np.uint64(_GAMMA) + streams)
 
 
 def uniform(stream: int, shape: tuple[int, ...], *, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -98,6 +109,15 @@ def bits_torch(streams: torch.Tensor, count: int, *, offset: int = 0) -> torch.T
     for shift, factor in _MIX:
         z = (z ^ _shift_right(z, shift)) * _signed(factor)
     return z ^ _shift_right(z, _LAST_SHIFT)
+
+
+def _mix(z: np.ndarray) -> np.ndarray:
+    """The finalizer, in place: fresh memory costs as much as the arithmetic."""
+    for shift, factor in _MIX:
+        z ^= z >> np.uint64(shift)
+        z *= np.uint64(factor)
+    z ^= z >> np.uint64(_LAST_SHIFT)
+    return z
 
 
 def _signed(value: int) -> int:

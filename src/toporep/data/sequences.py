@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from toporep import rng
-from toporep.data import keyed, warps
+from toporep.data import warps
 from toporep.errors import TopoRepError
 
 # Keller & Welling 2021, the published code's lists: degrees, factors, degrees. Color 180 is red, the hue 0.
@@ -28,8 +28,6 @@ SCALES = np.array(
 )
 COLORS = np.arange(0.0, 360.0, 20.0)
 
-# SplitMix64, as in toporep.rng: output i of a stream is the mix of its key + (i + 1) * _GAMMA.
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 # On a CPU, sequences are taken in blocks that stay in the processor's cache.
 _CPU_BLOCK = 8
 
@@ -38,9 +36,9 @@ _CPU_BLOCK = 8
 class Kind:
     """A kind of sequence.
 
-    frames: S, the length of a sequence.
+    frames: S, the length of a sequence: 18 of digits, 15 of sprites, 1 of plain digits.
     channels: 3 for colored digits, 1 for gray ones and sprites.
-    factors: names of what describes a frame.
+    factors: names of what describes a frame, in the order of the last axis of `Draws.starts`.
     sizes: the number of classes of each factor; after the last comes the first again.
     changing: the factors, by number, of which one changes in a sequence.
     together: all factors change, not one of them.
@@ -124,8 +122,11 @@ def draw_sequences(
     seeds = [seed] if np.ndim(seed) == 0 else list(seed)
     indices = _checked_indices(kind, indices, runs=len(seeds))
     streams = np.array([rng.key(one, purpose, epoch) for one in seeds], dtype=np.uint64)
-    # The last number is for the factor. Sizes are far below 2**64, so the remainders are uniform.
-    numbers = _bits(streams, indices, len(spec.sizes) + 1)
+    # A sequence's numbers stand where its index says. The last one is for the factor. Sizes are far below 2**64, so the
+    # remainders are uniform.
+    count = len(spec.sizes) + 1
+    places = indices[..., np.newaxis] * count + np.arange(count)
+    numbers = rng.bits_at(streams[:, np.newaxis, np.newaxis], places).reshape(-1, count)
     if kind == "dsprites":
         starts = sprite_classes(indices.ravel())
     else:
@@ -199,21 +200,6 @@ def transform(digits: Tensor, draws: Draws) -> Tensor:
     return out.unflatten(-1, size)
 
 
-def frames_of(kind: str) -> int:
-    """S, the number of frames of a sequence: 18 of digits, 15 of sprites, 1 of plain digits."""
-    return _kind(kind).frames
-
-
-def factor_names(kind: str) -> tuple[str, ...]:
-    """Names of the factors of a kind of sequence, in the order of the last axis of `Draws.starts`."""
-    return _kind(kind).factors
-
-
-def factor_sizes(kind: str) -> tuple[int, ...]:
-    """The number of classes of each factor."""
-    return _kind(kind).sizes
-
-
 def sequence_labels(draws: Draws) -> dict[str, np.ndarray]:
     """What figures and metrics say of each sequence; NumPy arrays (sequences,).
 
@@ -279,12 +265,6 @@ def _kind(kind: str) -> Kind:
     if kind not in KINDS:
         raise TopoRepError(f"kind of sequence: expected one of {', '.join(KINDS)}, found {kind!r}")
     return KINDS[kind]
-
-
-def _bits(streams: np.ndarray, indices: np.ndarray, count: int) -> np.ndarray:
-    """(runs * sequences, count): outputs index * count … of each run's stream, as `rng.bits` gives them one by one."""
-    position = indices.astype(np.uint64)[..., np.newaxis] * np.uint64(count) + np.arange(1, count + 1, dtype=np.uint64)
-    return keyed.mix(position * _GAMMA + streams[:, np.newaxis, np.newaxis]).reshape(-1, count)
 
 
 def _looked_up(draws: Draws) -> tuple[Tensor, Tensor]:
