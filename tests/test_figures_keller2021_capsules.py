@@ -296,6 +296,12 @@ def test_numbers_over_an_example_are_means_of_the_table(drawn):
     assert "held out 0" not in texts(found) and "nan" not in texts(found)
 
 
+def test_a_page_says_what_its_words_stand_for(drawn):
+    said = " ".join(texts(drawn["fig14_dsprites_tvae_1_6"][0]).split())
+    assert "decoded from t₀, the t of the first frame (left)" in said
+    assert "mean over frames seen and over those held out, of reconstructions over all" in said
+
+
 @pytest.mark.parametrize("figure", ["fig12_dsprites_tvae_1_2", "fig8_mnist_tvae_5_36", EXAMPLES])
 def test_a_condition_that_was_not_trained_is_told_and_its_frames_drawn(small_files, figure):
     found, table = draw(figure, small_files)

@@ -379,16 +379,18 @@ def _errors_text(of: Traversals, example: int) -> str:
 
 def _words(of: Traversals) -> str:
     said = (
-        "Top: frames of a sequence. Middle: each frame as decoded from its own t. Bottom: frames decoded from the t of "
-        "the first frame (left), rolled by one more unit in every capsule for each frame."
+        "Top: frames of a sequence. Middle: each frame as decoded from its own t, the activations of the capsules. "
+        "Bottom: frames decoded from t₀, the t of the first frame (left), rolled by one more unit in every capsule for "
+        "each frame."
     )
     if of.seen is None:
         return said
     return (
-        f"{said} Bar: the frames whose energies enter the t of the first, its window; those without a bar are held "
-        "out. Numbers: squared difference from the frame (intensities 0 to 1), summed over its pixels, mean over "
-        "frames (not in the paper). Decoded frames are probabilities, from one sample of the latents. Examples are "
-        "chosen evenly over what changes and over digits or shapes, the same for all models."
+        f"{said} Bar: the frames whose energies enter t₀, its window: seen; those without a bar are held out. Numbers: "
+        "squared difference from the frame (intensities 0 to 1), summed over its pixels; with rolled t₀ the mean over "
+        "frames seen and over those held out, of reconstructions over all (not in the paper). Decoded frames are "
+        "probabilities, from one sample of the latents. Examples are chosen evenly over what changes and over digits "
+        "or shapes, the same for all models."
     )
 
 
