@@ -33,9 +33,12 @@ _CHANNELS = {
 # Frames of the kinds of sequences (toporep.data.sequences, which needs torch).
 _FRAMES = {"single": 18, "color_rotation": 18, "color_perspective": 18, "plain": 1, "dsprites": 15}
 _DIGITS, _SPRITES = ("mnist", "digits", "digits_small"), ("dsprites", "sprites", "sprites_small")
+# Units of AlexNet's first fully connected layer.
+_FC6_UNITS = 4096
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
 _RESERVED_SCALES = {
-    *("activations", "claims", "data", "figures", "logs", "metrics", "published", "runs", "state", "tables"),
+    *("activations", "claims", "data", "features", "figures", "logs", "metrics", "published", "runs", "state"),
+    "tables",
 }
 
 
@@ -229,6 +232,7 @@ def _cross_problems(paper: dict[str, Any]) -> Iterator[Problem]:
     for name, condition in paper["conditions"].items():
         yield from _condition_problems(name, condition, paper["datasets"])
         yield from _window_problems(name, condition, paper["datasets"])
+        yield from _category_problems(name, condition, paper) if "image_sets" in paper else ()
     for name, objective in paper.get("objectives", {}).items():
         yield from _objective_problems(name, objective)
     for name, analysis in paper["analyses"].items():
@@ -238,6 +242,9 @@ def _cross_problems(paper: dict[str, Any]) -> Iterator[Problem]:
 
 
 def _dataset_problems(name: str, dataset: dict[str, Any]) -> Iterator[Problem]:
+    if dataset["model"] not in _CHANNELS:
+        # Trained on features, whatever the images were.
+        return
     channels = _CHANNELS[dataset["model"]]
     here = ("datasets", name)
     if _CHANNELS[dataset["source"]] != channels:
@@ -277,6 +284,43 @@ def _window_problems(name: str, condition: dict[str, Any], datasets: dict[str, A
             yield Problem(here, f"missing: {role}, of which the condition has runs; form {form!r} needs a window")
     for role, window in windows.items():
         yield from _one_window(form, (*here, role), window, datasets[role]) if role in datasets else ()
+
+
+def _category_problems(name: str, condition: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
+    here, model, window = ("conditions", name), condition["model"], condition["window"]
+    grids = [paper["datasets"][role]["grid"] for role in condition["datasets"] if role in paper["datasets"]]
+    if window is not None and model != "tvae":
+        yield Problem((*here, "window"), f"model {model!r} has no window; write null")
+    elif window is not None and window % 2 == 0:
+        yield Problem((*here, "window"), f"expected an odd number, with a unit in the middle, found {window}")
+    for grid in grids:
+        if window is not None and window > min(grid):
+            yield Problem((*here, "window"), f"{window} is longer than the shorter side of the sheet, {min(grid)}")
+        if model == "tdann" and grid[0] != grid[1]:
+            yield Problem((*here, "datasets"), f"expected a square sheet, whose sides are 10 mm, found {grid}")
+        if model == "fc6" and math.prod(grid) != _FC6_UNITS:
+            yield Problem(here, f"the pretrained layer has {_FC6_UNITS} units, but the sheet {grid}")
+    network = paper["features"]["network"]
+    if model == "fc6" and network != "alexnet":
+        yield Problem(here, f"the pretrained layer is AlexNet's, but features.network is {network!r}")
+    if condition["spatial_weight"] and model != "tdann":
+        yield Problem((*here, "spatial_weight"), f"model {model!r} has no spatial loss; write 0")
+
+
+def _set_problems(name: str, analysis: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
+    """Sets of images that an analysis names without reading them, or that are not there."""
+    here, settings = ("analyses", name), analysis["settings"]
+    yield from _unknown_names((*here, "sets"), analysis["sets"], "set of images", paper["image_sets"])
+    named = {key: settings.get(key, []) for key in ("target", "control")}
+    named |= {f"classes.{key}": sets for key, sets in settings.get("classes", {}).items()}
+    named |= {f"contrasts.{key}": [*both[0], *both[1]] for key, both in settings.get("contrasts", {}).items()}
+    for key, sets in named.items():
+        for each in sets:
+            if each not in analysis["sets"]:
+                yield Problem((*here, "settings", *key.split(".")), f"{each!r} is none of the analysis' sets")
+    for pair in settings.get("pairs", []):
+        for each in pair:
+            yield from _unknown_names((*here, "settings", "pairs"), [each], "contrast", settings.get("contrasts", {}))
 
 
 def _one_window(form: str, here: tuple, window: dict[str, Any], dataset: dict[str, Any]) -> Iterator[Problem]:
@@ -328,6 +372,7 @@ def _objective_problems(name: str, objective: dict[str, Any]) -> Iterator[Proble
 
 def _analysis_problems(name: str, analysis: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
     here = ("analyses", name)
+    yield from _set_problems(name, analysis, paper) if "sets" in analysis else ()
     unknown = list(_unknown_names((*here, "conditions"), analysis["conditions"], "condition", paper["conditions"]))
     yield from unknown
     if unknown:

@@ -166,6 +166,10 @@ class Paths:
     def prepared(self, source: str) -> str:
         return f"{self.root}/data/{source}.nc"
 
+    def features(self, source: str, ext: str = "nc") -> str:
+        """Features of a source of images: what they are of (`.nc`), and the numbers themselves (`.npy`)."""
+        return f"{self.root}/features/{source}.{ext}"
+
     def run_dir(self, run: Run | str) -> str:
         return f"{self.root}/runs/{run}"
 

@@ -640,6 +640,226 @@ _SCHEMAS = (
         attrs=_METRIC_ATTRS,
         may_be_nan=frozenset(f"agreement{of}_sem" for of in ("", "_untrained", "_chance")),
     ),
+    # Keller, Gao & Welling 2021 (category): features of images, and what trained sheets answer to sets of images.
+    Schema(
+        "features",
+        1,
+        variables={
+            # The features themselves lie beside this file, in `array`: (image, crop, feature) float16, NumPy's format.
+            "path": (("image",), "str"),
+            "bytes": (("image",), "int64"),
+            "sha256": (("image",), "str"),
+            "label": (("image",), "int64"),
+            # Of the first images: what a figure shows.
+            "thumbnail": (("example", "image_row", "image_col", "channel"), "uint8"),
+            # Files that could not be read as images, which are left out.
+            "skipped": (("left_out",), "str"),
+            "reason": (("left_out",), "str"),
+        },
+        attrs=(
+            *("source", "source_title", "class_names", "data_sha256", "network", "transform", "dimensions", "crops"),
+            *("array", "array_sha256", "recognised_as", "licence"),
+        ),
+    ),
+    Schema(
+        "responses",
+        1,
+        variables={
+            # Moments over all images of the set: mean, and sum of squared deviations from it.
+            "mean": (("quantity", "unit"), "float64"),
+            "squares": (("quantity", "unit"), "float64"),
+            # The activation of some images, drawn by a seed.
+            "sample": (("sampled", "unit"), "float32"),
+            "sample_index": (("sampled",), "int64"),
+            # The activation of the first images, and how these look.
+            "single": (("example", "unit"), "float32"),
+            "thumbnail": (("example", "image_row", "image_col", "channel"), "uint8"),
+            # Of autoencoders, in nats an image; log-likelihood is the mean over some images.
+            "nll": (("image",), "float64"),
+            "kl_z": (("image",), "float64"),
+            "kl_u": (("image",), "float64"),
+            "log_likelihood": (("estimator",), "float64"),
+            "feature_mean_square": ((), "float64"),
+            # Of classifiers: the class named, the class named if those without folders in the set were no choice, the
+            # true class (-1: none of the network's).
+            "predicted": (("image",), "int64"),
+            "predicted_of_set": (("image",), "int64"),
+            "label": (("image",), "int64"),
+        },
+        coords={**_SHEET, "quantity": (("quantity",), "str")},
+        attrs=(*_EVALUATION_ATTRS, "set", "set_source", "set_title", "set_sha256", "n_images", "network"),
+        optional=frozenset(
+            {"nll", "kl_z", "kl_u", "log_likelihood", "feature_mean_square", "predicted", "predicted_of_set", "label"}
+        ),
+    ),
+    *_analysis(
+        "selectivity",
+        {
+            # Cohen's d of a two-class contrast, its standard error, and one map of each null.
+            "d": ("quantity", "unit"),
+            "d_error": ("unit",),
+            "d_label_shuffled": ("unit",),
+            "d_unit_shuffled": ("unit",),
+            "max_d": ("quantity",),
+            "min_d": ("quantity",),
+            "selective_share": ("quantity",),
+            "confident_share": (),
+            "smoothness": ("quantity", "boundary"),
+            "smoothness_label_null": ("boundary",),
+            "smoothness_unit_null": ("boundary",),
+            "smoothness_unit_null_high": ("boundary",),
+            "difference_smoothness": (),
+            # Of the run's own boundary.
+            "patches": ("quantity",),
+            "largest_patch": ("quantity",),
+            "largest_patch_label_null": (),
+            "largest_patch_unit_null": (),
+            "patch_p_label": (),
+            "patch_p_unit": (),
+            "patch_size": ("patch",),
+            "patch_row": ("patch",),
+            "patch_col": ("patch",),
+            "patch_max_d": ("patch",),
+            "reliability": (),
+            "torus": (),
+        },
+        coords={
+            **_SHEET,
+            **_QUANTITY,
+            "boundary": (("boundary",), "str"),
+        },
+        may_be_nan=[
+            *("d", "d_error", "d_label_shuffled", "d_unit_shuffled", "max_d", "min_d", "selective_share", "smoothness"),
+            *("smoothness_label_null", "smoothness_unit_null", "smoothness_unit_null_high", "difference_smoothness"),
+            *("patches", "largest_patch", "patch_size", "patch_row", "patch_col", "patch_max_d", "reliability"),
+        ],
+        attrs=("target", "control"),
+    ),
+    *_analysis(
+        "class_selectivity",
+        {
+            # Cohen's d of each class against all others, pooled by images or with equal weight for each class.
+            "d": ("complement", "class", "unit"),
+            "max_d": ("complement", "class"),
+            "selective_share": ("complement", "class"),
+            "largest_patch": ("complement", "class"),
+            "largest_patch_unit_null": ("complement", "class"),
+            "smoothness": ("complement", "class"),
+            "several_share": ("complement",),
+            "none_share": ("complement",),
+            "torus": (),
+        },
+        # The one class of each unit: -1 none, -2 several.
+        counts={"joint": ("complement", "unit")},
+        coords={**_SHEET, "class": (("class",), "str"), "complement": (("complement",), "str")},
+        may_be_nan=["d", "max_d", "smoothness"],
+    ),
+    Schema(
+        "single_images",
+        1,
+        variables={
+            # Of the first images of each set.
+            "activation": (("run", "set", "example", "unit"), "float64"),
+            "strongest_row": (("run", "set", "example"), "int64"),
+            "strongest_col": (("run", "set", "example"), "int64"),
+            "smoothness": (("run", "set", "example"), "float64"),
+            # Share of units at least half as far from the map's median as the farthest.
+            "active_share": (("run", "set", "example"), "float64"),
+            # Mean correlation of an image's map with those of the other sets' images.
+            "between_sets": (("run", "set", "example"), "float64"),
+            "thumbnail": (("set", "example", "image_row", "image_col", "channel"), "uint8"),
+        },
+        coords={**_RUN_COORDS, **_SHEET, "set": (("set",), "str")},
+        attrs=_METRIC_ATTRS,
+        may_be_nan=frozenset({"smoothness", "between_sets"}),
+    ),
+    Schema(
+        "single_images_summary",
+        1,
+        # Over images, sets and runs.
+        variables={
+            f"{name}_{statistic}": (("point",), "float64")
+            for name in ("smoothness", "active_share", "between_sets")
+            for statistic in ("mean", "sem")
+        },
+        coords=_POINT_COORDS,
+        attrs=_METRIC_ATTRS,
+        may_be_nan=frozenset(
+            f"{name}_{statistic}"
+            for name in ("smoothness", "active_share", "between_sets")
+            for statistic in ("mean", "sem")
+        ),
+    ),
+    *_analysis(
+        "hierarchy",
+        {
+            # Of pairs of maps of d: correlation over units; share of the most selective units of the first that are
+            # among those of the second, by chance, and how probable so large a share is by chance.
+            "correlation": ("pair",),
+            "correlation_p": ("pair",),
+            "overlap": ("pair",),
+            "overlap_chance": ("pair",),
+            "overlap_p": ("pair",),
+            # Shortest distance of the strongest units of the two, in units of the sheet, and by chance.
+            "distance": ("pair",),
+            "distance_chance": ("pair",),
+        },
+        coords={"pair": (("pair",), "str")},
+        may_be_nan=["correlation", "correlation_p", "overlap", "overlap_p"],
+    ),
+    *_analysis(
+        "distance_correlation",
+        {
+            # Pearson's r of unit pairs against their distance, mean and standard deviation over the pairs of a bin;
+            # `within`: of activations without the means of their categories.
+            "correlation": ("variant", "boundary", "bin"),
+            "sd": ("variant", "boundary", "bin"),
+            "pairs": ("boundary", "bin"),
+            "nearest": ("variant", "boundary"),
+            # Bins over which the curve falls from the first one on without a rise.
+            "falling_bins": ("variant", "boundary"),
+            # Mean absolute difference from 1 / (distance + 1), over pairs.
+            "from_inverse_distance": ("variant", "boundary"),
+            "torus": (),
+        },
+        coords={
+            **_VARIANT,
+            "boundary": (("boundary",), "str"),
+            # In mm.
+            "distance": (("boundary", "bin"), "float64"),
+        },
+        may_be_nan=["correlation", "sd", "pairs", "nearest", "from_inverse_distance", "distance"],
+        attrs=("spacing",),
+    ),
+    *_analysis(
+        "bits_per_dimension",
+        {
+            # Of a set of images, in bits a feature.
+            "bits": ("set",),
+            "reconstruction": ("set",),
+            "kl_z": ("set",),
+            "kl_u": ("set",),
+            # As the published code averages over several sets; divided by latents instead of features.
+            "per_latent": ("set",),
+            "published_average": (),
+            # What nothing can be below, and what predicting each feature's mean gives.
+            "floor": (),
+            "constant": ("set",),
+            "log_likelihood": ("set", "estimator"),
+        },
+        coords={"set": (("set",), "str"), "estimator": (("estimator",), "str")},
+        attrs=("dimensions", "latents"),
+    ),
+    *_analysis(
+        "classification",
+        {
+            # Top-1 of `part`: all images; those without the class of faces; the same if faces were no choice.
+            "accuracy": ("part",),
+            "chance": ("part",),
+        },
+        coords={"part": (("part",), "str")},
+        attrs=("classes",),
+    ),
 )
 
 SCHEMAS: Mapping[str, Schema] = {schema.name: schema for schema in _SCHEMAS}

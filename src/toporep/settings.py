@@ -10,6 +10,10 @@ from typing import Any
 RESNETS = frozenset({"TopographicResNet18"})
 # Trained on sequences, by a command of its own; every other network is a CNN.
 VAES = frozenset({"TopographicVAE"})
+# Trained on features of images, by a command of its own, and shown several sets of images.
+CATEGORY = frozenset({"CategoryNetwork"})
+# Trained one after the other: one of them fills a device.
+ALONE = RESNETS | CATEGORY
 
 _OPTIMIZER = ("batch_size", "learning_rate", "betas", "eps")
 _CNN_TRAINING = (*_OPTIMIZER, "epochs", "train_fraction", "train_images", "validation_images", "mean", "std")
@@ -39,6 +43,7 @@ _VAE_TRAINING = (
     "train_images",
 )
 _VAE_CONDITION = ("form", "mu", "eps", "truncate_band", "weight_norm", "decoder_norm_axis", "pixel_bias")
+_CATEGORY_CONDITION = ("model", "window", "mu", "eps", "feature_norm", "spatial_weight", "dropout", "trained")
 _OBJECTIVE = ("epochs", "views", "augmentation", "validation_augmentation", "options", "stop_on", "checkpoint")
 
 
@@ -50,7 +55,8 @@ def training_settings(paper: Mapping[str, Any], dataset: str, condition: str) ->
         dataset, condition: names in it.
     """
     data, chosen = paper["datasets"][dataset], paper["conditions"][condition]
-    make = _resnet if data["model"] in RESNETS else _vae if data["model"] in VAES else _cnn
+    kinds = {**dict.fromkeys(RESNETS, _resnet), **dict.fromkeys(VAES, _vae), **dict.fromkeys(CATEGORY, _category)}
+    make = kinds.get(data["model"], _cnn)
     settings = {"source": data["source"], **make(paper, dataset, chosen)}
     settings["condition"] = {"name": condition, **settings["condition"]}
     return copy.deepcopy(settings)
@@ -66,6 +72,8 @@ def evaluation_settings(paper: Mapping[str, Any], dataset: str, evaluation: str 
     """
     data = paper["datasets"][dataset]
     own = copy.deepcopy(paper["evaluations"].get(evaluation, {}))
+    if data["model"] in CATEGORY:
+        return own
     if data["model"] in VAES:
         return {**own, "test_images": data["test_images"]}
     normalizations = {"matched": {"mean": data["mean"], "std": data["std"]}}
@@ -126,4 +134,17 @@ def _vae(paper: Mapping[str, Any], dataset: str, condition: Mapping[str, Any]) -
             **{key: condition[key] for key in _VAE_CONDITION},
             "windows": condition["windows"].get(dataset),
         },
+    }
+
+
+def _category(paper: Mapping[str, Any], dataset: str, condition: Mapping[str, Any]) -> dict[str, Any]:
+    data = paper["datasets"][dataset]
+    # The pretrained layer is trained no further, so that either way of training would do.
+    optimizer = paper["models"]["tvae" if condition["model"] == "tvae" else "tdann"]
+    return {
+        "grid": data["grid"],
+        "features": paper["features"],
+        "model": {"name": data["model"]},
+        "training": {"batch_size": data["batch_size"], "train_images": data["train_images"], **optimizer},
+        "condition": {key: condition[key] for key in _CATEGORY_CONDITION},
     }

@@ -19,9 +19,9 @@ from toporep.catalog import is_table, load_catalog, resolve
 from toporep.claims.entries import Claims, claims_path, load_claims
 from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
-from toporep.evaluations import evaluation_of, evaluations_of
+from toporep.evaluations import evaluation_of, evaluation_of_set, evaluations_of, set_of, stage_of
 from toporep.runs import Paths, Run, group_runs, run_settings, run_table
-from toporep.settings import RESNETS, VAES, evaluation_settings
+from toporep.settings import ALONE, CATEGORY, RESNETS, VAES, evaluation_settings
 from toporep.train.spec import PER_RUN, pack, stack_shape
 
 _EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
@@ -57,7 +57,7 @@ class Workflow:
 
     run_pattern = "{paper}/{dataset}/{condition}/{strength}/seed{seed}"
     train_command = (
-        "python -m toporep.cli.{params.command} --spec {params.spec:q} --images {input:q} --root {params.root:q}"
+        "python -m toporep.cli.{params.command} --spec {params.spec:q} --images {input.images:q} --root {params.root:q}"
         " --code-hash {params.code} --threads {threads} --log {log:q}"
     )
 
@@ -85,16 +85,17 @@ class Workflow:
 
     def training_jobs(self) -> list[Job]:
         """The runs in groups: of `stack_size` where a stack can hold them, else of `sequence_size`."""
-        alone = [run for run in self.runs if self.model_of(run) in RESNETS]
-        together = [run for run in self.runs if self.model_of(run) not in RESNETS]
+        alone = [run for run in self.runs if self.model_of(run) in ALONE]
+        together = [run for run in self.runs if self.model_of(run) not in ALONE]
         mixed = self._trained_alike if self.config.main["mix_conditions"] else None
         main = self.config.main
         return _jobs(together, main["stack_size"], mixed) + _jobs(alone, main["sequence_size"], mixed)
 
     def train_command_of(self, run: Run) -> str:
         """The command of `toporep.cli` that trains a run."""
+        commands = {"train_embedding": RESNETS, "train_capsules": VAES, "train_category": CATEGORY}
         model = self.model_of(run)
-        return "train_embedding" if model in RESNETS else "train_capsules" if model in VAES else "train"
+        return next((command for command, models in commands.items() if model in models), "train")
 
     def model_of(self, run: Run) -> str:
         """Name of the network that a run trains."""
@@ -123,11 +124,28 @@ class Workflow:
 
     def evaluation_spec(self, paper: str, dataset: str, evaluation: str) -> str:
         """How trained runs of a data set are evaluated, as JSON."""
-        return canonical_json(evaluation_settings(self.config.papers[paper], dataset, evaluation))
+        return canonical_json(evaluation_settings(self.config.papers[paper], dataset, stage_of(evaluation)))
 
     def evaluations_of(self, job: Job) -> dict[str, str]:
         """Evaluation → command of `toporep.cli` that makes it, for the runs of a job."""
-        return evaluations_of(self.model_of(job.runs[0]))
+        run = job.runs[0]
+        return evaluations_of(self.model_of(run), self.config.papers[run.paper].get("image_sets", ()))
+
+    def evaluation_inputs(self, job: Job, evaluation: str) -> dict[str, str | list[str]]:
+        """What an evaluation of a job's runs reads beside these: `images`, and `beside` them."""
+        paper, dataset, shown = job.runs[0].paper, job.runs[0].dataset, set_of(evaluation)
+        if shown is None:
+            return {"images": self.images_of(paper, dataset), "beside": []}
+        source = self.config.papers[paper]["image_sets"][shown]["source"]
+        features = self.paths.features(source)
+        return {"images": features, "beside": [self.paths.features(source, "npy"), self.images_of(paper, dataset)]}
+
+    def evaluation_arguments(self, job: Job, evaluation: str) -> list[str]:
+        """What the command of an evaluation is told beside what all are."""
+        shown = set_of(evaluation)
+        if shown is None:
+            return []
+        return ["--set", shown, "--training-features", self.images_of(job.runs[0].paper, job.runs[0].dataset)]
 
     # Data
 
@@ -137,8 +155,39 @@ class Workflow:
         return self.config.main["data_dir"] or os.environ.get("TOPOREP_DATA") or "data"
 
     def images_of(self, paper: str, dataset: str) -> str:
-        """Prepared images of a data set's source."""
-        return self.paths.prepared(self.config.papers[paper]["datasets"][dataset]["source"])
+        """Prepared images of a data set's source; for networks of features, what these are of."""
+        data = self.config.papers[paper]["datasets"][dataset]
+        return self.paths.features(data["source"]) if data["model"] in CATEGORY else self.paths.prepared(data["source"])
+
+    def beside_images(self, paper: str, dataset: str) -> list[str]:
+        """Files beside `images_of` that training reads: features that are not made anew in each epoch."""
+        source = self.config.papers[paper]["datasets"][dataset]["source"]
+        return [self.paths.features(source, "npy")] if source in self.feature_sources("cached") else []
+
+    def feature_sources(self, kind: str) -> list[str]:
+        """Sources whose features are "cached", or of which the images are listed alone ("live"), for training."""
+        found: dict[str, str] = {}
+        for paper in self.config.papers.values():
+            found |= {each["source"]: "cached" for each in paper.get("image_sets", {}).values()}
+            for data in paper["datasets"].values() if "features" in paper else ():
+                if data["source"] not in found or paper["features"]["training"] == "cached":
+                    found[data["source"]] = paper["features"]["training"]
+        return sorted(source for source, each in found.items() if each == kind)
+
+    def features_spec(self, source: str) -> str:
+        """How images of a source become features, as JSON: of training images several crops, of others one."""
+        (paper,) = (paper for paper in self.config.papers.values() if "features" in paper)
+        trained_on = {data["source"] for data in paper["datasets"].values()}
+        features = {key: value for key, value in paper["features"].items() if key != "training"}
+        return canonical_json(features if source in trained_on else {**features, "crops": 1})
+
+    def image_set_settings(self, source: str) -> str:
+        """What the registry of image sets says of a source's content, as JSON."""
+        entries = read_yaml(self.folder / "config" / "image_sets.yaml")["sources"]
+        if source not in entries:
+            near = difflib.get_close_matches(source, entries, n=3, cutoff=0.5)
+            raise TopoRepError(f"unknown source of image sets {source!r}; known: {', '.join(near or entries)}")
+        return canonical_json(entries[source])
 
     def source_settings(self, source: str) -> str:
         """What the registry says of a source's content, as JSON; not where it is to be had."""
@@ -156,10 +205,11 @@ class Workflow:
         """Evaluations of runs that an analysis of a data set reads."""
         entry = self._analysis(paper, analysis)
         chosen = {key: entry.get(key) for key in ("conditions", "strengths", "seeds")}
-        evaluation = evaluation_of(self.analysis_module(paper, analysis))
+        evaluations = [evaluation_of_set(name) for name in entry.get("sets", ())]
         return [
             self.paths.evaluation(evaluation, run)
             for run in run_table(self.config.papers[paper], datasets=[dataset], **chosen)
+            for evaluation in evaluations or [evaluation_of(self.analysis_module(paper, analysis))]
         ]
 
     def analysis_module(self, paper: str, analysis: str) -> str:
@@ -317,7 +367,7 @@ class Workflow:
 
     def resource(self, stage: str, name: str, paper: str | None = None) -> int:
         """Threads, `mem_mb` or `runtime` (minutes) of a stage's jobs; a paper may have its own."""
-        resources = self.config.main["resources"][stage]
+        resources = self.config.main["resources"][stage_of(stage)]
         return resources.get("papers", {}).get(paper, {}).get(name, resources[name])
 
     def gpu(self, stage: str) -> dict[str, int]:

@@ -1,5 +1,5 @@
 # Trained runs → what an evaluation finds of each: activation dumps, responses to tuning stimuli, answers to noisy images,
-# logits under noise.
+# logits under noise, responses to sets of images.
 # One job evaluates up to `dump_size` runs of a data set and condition.
 
 for job in TOPOREP.evaluation_jobs():
@@ -9,7 +9,7 @@ for job in TOPOREP.evaluation_jobs():
             name:
                 f"{evaluation}_{job.name}"
             input:
-                images=TOPOREP.images_of(job.runs[0].paper, job.runs[0].dataset),
+                **TOPOREP.evaluation_inputs(job, evaluation),
                 weights=[TOPOREP.paths.weights(run) for run in job.runs],
                 history=[TOPOREP.paths.history(run) for run in job.runs],
                 provenance=[TOPOREP.paths.provenance(run) for run in job.runs],
@@ -31,8 +31,9 @@ for job in TOPOREP.evaluation_jobs():
                 command=command,
                 runs=[run.id for run in job.runs],
                 settings=TOPOREP.evaluation_spec(job.runs[0].paper, job.runs[0].dataset, evaluation),
+                more=TOPOREP.evaluation_arguments(job, evaluation),
                 code=code_hash(command),
             shell:
                 "python -m toporep.cli.{params.command} --runs {params.runs:q} --images {input.images:q}"
                 " --root {params.root:q} --evaluation {params.settings:q} --code-hash {params.code}"
-                " --threads {threads} 2>&1 | tee {log:q}"
+                " --threads {threads} {params.more:q} 2>&1 | tee {log:q}"

@@ -1,11 +1,12 @@
-# Prepared images → trained runs. Where no job trains several runs, each run is a job of rule `train`; else each job has a
+# Prepared images, or features of images → trained runs. Where no job trains several runs, each run is a job of rule `train`; else each job has a
 # rule of its own that lists the files of its runs: up to `stack_size` or `sequence_size` of one data set and condition.
 
 if TOPOREP.one_run_a_job:
 
     rule train:
         input:
-            ask(lambda wildcards: TOPOREP.images_of(wildcards.paper, wildcards.dataset)),
+            images=ask(lambda wildcards: TOPOREP.images_of(wildcards.paper, wildcards.dataset)),
+            beside=ask(lambda wildcards: TOPOREP.beside_images(wildcards.paper, wildcards.dataset)),
         output:
             TOPOREP.paths.weights(TOPOREP.run_pattern),
             TOPOREP.paths.history(TOPOREP.run_pattern),
@@ -36,7 +37,8 @@ else:
             name:
                 f"train_{job.name}"
             input:
-                TOPOREP.images_of(job.runs[0].paper, job.runs[0].dataset),
+                images=TOPOREP.images_of(job.runs[0].paper, job.runs[0].dataset),
+                beside=TOPOREP.beside_images(job.runs[0].paper, job.runs[0].dataset),
             output:
                 [TOPOREP.paths.weights(run) for run in job.runs],
                 [TOPOREP.paths.history(run) for run in job.runs],
