@@ -16,7 +16,7 @@ from toporep.errors import TopoRepError, run_command
 from toporep.io import write_dataset
 
 # Modules of the package that are no analyses.
-_SHARED = ("capsules", "dumps")
+_SHARED = ("capsules", "dumps", "responses")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
