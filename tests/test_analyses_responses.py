@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from category_responses import CONDITIONS, GRID, make_responses, smooth_map, write_responses, write_runs
 
+from toporep.analyses import dumps as dumps_module
 from toporep.analyses.dumps import RunKey
 from toporep.analyses.responses import (
     ResponseDumps,
@@ -108,17 +109,22 @@ def test_attributes_say_what_a_figure_needs(tmp_path):
     assert set(digests[0]) == set(SETS) and all(digests[0][name] != digests[1][name] for name in SETS)
 
 
-def test_measuring_keeps_one_run_in_memory_only(tmp_path):
-    alive = []
+def test_measuring_keeps_one_run_in_memory_only(tmp_path, monkeypatch):
+    read, most = [], []
+    read_dump = dumps_module.read_dump
 
-    def of_run(answers):
+    def counted(*args):
         gc.collect()
-        assert not [run for run in alive if run() is not None]
-        alive.extend(weakref.ref(dump) for dump in answers.values())
-        return {"images": answers["faces"].attrs["n_images"]}
+        most.append(1 + sum(one() is not None for one in read))
+        dump = read_dump(*args)
+        read.append(weakref.ref(dump))
+        return dump
 
+    monkeypatch.setattr(dumps_module, "read_dump", counted)
     dumps = ResponseDumps(write_runs(tmp_path, RUNS, ["faces", "objects"]), {})
-    assert dumps.measure(of_run) == {"images": [40] * 4} and len(alive) == 8
+    assert dumps.measure(lambda answers: {"images": answers["faces"].attrs["n_images"]}) == {"images": [40] * 4}
+    # Of the two sets of a run, and never of two runs.
+    assert len(most) == 8 and max(most) == 2
 
 
 def test_a_run_that_lacks_a_set_is_refused(tmp_path):
