@@ -302,7 +302,8 @@ def _category_problems(name: str, condition: dict[str, Any], paper: dict[str, An
             yield Problem(here, f"the pretrained layer has {_FC6_UNITS} units, but the sheet {grid}")
     network = paper["features"]["network"]
     if model == "fc6" and network != "alexnet":
-        yield Problem(here, f"the pretrained layer is AlexNet's, but features.network is {network!r}")
+        text = f"condition {name!r} is AlexNet's pretrained layer; write alexnet, or give it another model"
+        yield Problem(("features", "network"), f"{text}; found {network!r}")
     if condition["spatial_weight"] and model != "tdann":
         yield Problem((*here, "spatial_weight"), f"model {model!r} has no spatial loss; write 0")
 
