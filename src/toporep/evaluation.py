@@ -6,10 +6,10 @@ import argparse
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -50,8 +50,17 @@ class TrainedRun:
         return rows, cols
 
 
+class Origin(Protocol):
+    """What a file of an evaluation says of the images that a run was trained on."""
+
+    source: str
+    source_title: str
+    class_names: Sequence[str]
+    data_sha256: str
+
+
 # Settings of a run, images of its data set → a network whose tensors have the names and shapes of its weights file.
-Build = Callable[[dict[str, Any], ImageData], torch.nn.Module]
+Build = Callable[[dict[str, Any], Any], torch.nn.Module]
 # Runs of one job, prepared images, evaluation settings, device → a dataset for each run, in order.
 Evaluate = Callable[[list[TrainedRun], ImageData, dict[str, Any], torch.device], Iterable["xr.Dataset"]]
 
@@ -77,7 +86,7 @@ def run_evaluation(
         arguments: of the command line; those of the process if None.
         doc: description for `--help`.
     """
-    options = _parse(command or name, arguments, doc)
+    options = make_parser(command or name, doc).parse_args(arguments)
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     set_precision(device)
@@ -85,14 +94,14 @@ def run_evaluation(
     images = load_images(options.images)
     trained = [load_trained(Run.parse(run), paths, images, device, models=models) for run in options.runs]
     for one, dataset in zip(trained, evaluate(trained, images, settings, device), strict=True):
-        dataset.attrs.update(_attributes(one, images, settings, device), code_hash=options.code_hash)
+        dataset.attrs.update(attributes(one, images, settings, device), code_hash=options.code_hash)
         write_dataset(dataset, paths.evaluation(name, one.run.id), name)
         print(f"{one.run.id}: {describe(dataset)}", flush=True)
     return 0
 
 
 def load_trained(
-    run: Run, paths: Paths, images: ImageData, device: torch.device, *, models: Mapping[str, Build]
+    run: Run, paths: Paths, images: Origin, device: torch.device, *, models: Mapping[str, Build]
 ) -> TrainedRun:
     """Read a trained run.
 
@@ -110,41 +119,28 @@ def load_trained(
     )
 
 
-def sheet_coords(grid: tuple[int, int]) -> dict[str, tuple[str, np.ndarray]]:
-    """Coordinates `row`, `col` of the dimension `unit`, row-major."""
-    rows, cols = grid
-    return {"row": ("unit", np.repeat(np.arange(rows), cols)), "col": ("unit", np.tile(np.arange(cols), rows))}
-
-
-def history_variables(one: TrainedRun) -> tuple[dict[str, tuple], dict[str, tuple]]:
-    """The variable `history` (epoch, quantity) of an activation dump, and its coordinates."""
-    quantities = [name for name in one.history[0] if name != "epoch"]
-    values = np.array([[row[name] for name in quantities] for row in one.history])
-    return {"history": (("epoch", "quantity"), values)}, {
-        "epoch": ("epoch", np.array([int(row["epoch"]) for row in one.history])),
-        "quantity": ("quantity", np.array(quantities, dtype=object)),
-    }
-
-
-def describe_accuracy(dataset: xr.Dataset) -> str:
-    """What to print of an activation dump."""
-    accuracy = float((dataset["logits"].values.argmax(axis=1) == dataset["label"].values).mean())
-    return f"{dataset.sizes['stimulus']} images, accuracy {accuracy:.4f}"
-
-
-def _parse(command: str, arguments: list[str] | None, doc: str | None) -> argparse.Namespace:
+def make_parser(command: str, doc: str | None) -> argparse.ArgumentParser:
+    """Arguments of the command `python -m toporep.cli.<command>` that evaluates trained runs."""
     parser = argparse.ArgumentParser(prog=f"python -m toporep.cli.{command}", description=doc)
     parser.add_argument("--runs", nargs="+", required=True, help="ids of trained runs of one data set")
-    parser.add_argument("--images", required=True, help="prepared images, netCDF")
+    parser.add_argument("--images", required=True, help="prepared images or features, netCDF")
     parser.add_argument("--root", required=True, help="folder of the results, e.g. results/demo")
     parser.add_argument("--evaluation", required=True, help="settings of this evaluation, as JSON")
     parser.add_argument("--code-hash", required=True, help="hash of the evaluation code")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default=os.environ.get("TOPOREP_DEVICE", "auto"), help="auto, cpu or cuda")
-    return parser.parse_args(arguments)
+    return parser
 
 
-def _attributes(one: TrainedRun, images: ImageData, evaluation: dict, device: torch.device) -> dict[str, Any]:
+def attributes(one: TrainedRun, images: Origin, evaluation: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What every file of an evaluation says of the run and of itself, but for the hash of its code.
+
+    Args:
+        one: the run.
+        images: what it was trained on.
+        evaluation: settings of the evaluation.
+        device: where it ran.
+    """
     run, provenance = one.run, one.provenance
     settings = provenance["settings"]
     # The number itself where the setting says "no cap".
@@ -172,7 +168,29 @@ def _attributes(one: TrainedRun, images: ImageData, evaluation: dict, device: to
     }
 
 
-def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
+def sheet_coords(grid: tuple[int, int]) -> dict[str, tuple[str, np.ndarray]]:
+    """Coordinates `row`, `col` of the dimension `unit`, row-major."""
+    rows, cols = grid
+    return {"row": ("unit", np.repeat(np.arange(rows), cols)), "col": ("unit", np.tile(np.arange(cols), rows))}
+
+
+def history_variables(one: TrainedRun) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """The variable `history` (epoch, quantity) of an activation dump, and its coordinates."""
+    quantities = [name for name in one.history[0] if name != "epoch"]
+    values = np.array([[row[name] for name in quantities] for row in one.history])
+    return {"history": (("epoch", "quantity"), values)}, {
+        "epoch": ("epoch", np.array([int(row["epoch"]) for row in one.history])),
+        "quantity": ("quantity", np.array(quantities, dtype=object)),
+    }
+
+
+def describe_accuracy(dataset: xr.Dataset) -> str:
+    """What to print of an activation dump."""
+    accuracy = float((dataset["logits"].values.argmax(axis=1) == dataset["label"].values).mean())
+    return f"{dataset.sizes['stimulus']} images, accuracy {accuracy:.4f}"
+
+
+def _read_provenance(paths: Paths, run: Run, images: Origin) -> dict:
     path = paths.provenance(run.id)
     try:
         provenance = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -189,7 +207,7 @@ def _read_provenance(paths: Paths, run: Run, images: ImageData) -> dict:
 
 
 def _load_model(
-    run: Run, paths: Paths, provenance: dict, models: Mapping[str, Build], images: ImageData
+    run: Run, paths: Paths, provenance: dict, models: Mapping[str, Build], images: Origin
 ) -> torch.nn.Module:
     path, settings = paths.weights(run.id), provenance["settings"]
     name = settings["model"]["name"]

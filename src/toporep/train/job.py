@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
@@ -27,6 +28,18 @@ from toporep.train.spec import RunSpec, unpack
 from toporep.train.state import StateFolder, exclusive
 
 
+class JobData(Protocol):
+    """What a job trains on; what else it holds, its engine knows."""
+
+    data_sha256: str
+
+
+def load_training_images(path: str, settings: dict[str, Any]) -> TrainingData:
+    """The training part of prepared images, whatever the settings of the runs."""
+    images = load_images(path)
+    return TrainingData(images.images_train, images.label_train, images.class_names, images.data_sha256)
+
+
 @dataclass(frozen=True)
 class Engine:
     """One way to train runs.
@@ -39,13 +52,15 @@ class Engine:
             `progress` → each run as it ends.
         count_images: how many images a run trains on.
         describe: what is said of a finished run.
+        load: the file named by `--images`, settings of one of the runs → what the runs of the job train on.
     """
 
     history_columns: Sequence[str]
     choose_stacked: Callable[..., bool]
     train: Callable[..., Iterator[Trained | Divergence]]
-    count_images: Callable[[RunSpec, TrainingData], int]
+    count_images: Callable[[RunSpec, Any], int]
     describe: Callable[[Trained], str]
+    load: Callable[[str, dict[str, Any]], JobData] = load_training_images
 
 
 def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[str] | None = None) -> int:
@@ -60,10 +75,10 @@ def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[st
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     paths = Paths(options.root)
-    images = load_images(options.images)
-    specs = [RunSpec(run, settings, images.data_sha256, options.code_hash) for run, settings in unpack(options.spec)]
+    runs = unpack(options.spec)
+    data = engine.load(options.images, runs[0][1])
+    specs = [RunSpec(run, settings, data.data_sha256, options.code_hash) for run, settings in runs]
     stacked = engine.choose_stacked(options.mode, device=device, runs=len(specs))
-    data = TrainingData(images.images_train, images.label_train, images.class_names)
     with exclusive([paths.state_dir(spec.run.id) for spec in specs]):
         todo = [spec for spec in specs if not _is_complete(spec, paths)]
         progress = Progress(_title(specs), runs=len(todo), log=options.log)
@@ -82,7 +97,7 @@ def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[st
 def _parse(program: str, doc: str | None, arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program, description=doc)
     parser.add_argument("--spec", required=True, help="runs and settings as JSON (toporep.train.spec.pack), or @file")
-    parser.add_argument("--images", required=True, help="prepared images, netCDF")
+    parser.add_argument("--images", required=True, help="prepared images or features, netCDF")
     parser.add_argument("--root", required=True, help="folder of the results, e.g. results/demo")
     parser.add_argument("--code-hash", required=True, help="hash of the training code")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
@@ -100,7 +115,7 @@ def _parse(program: str, doc: str | None, arguments: list[str] | None) -> argpar
 def _train(
     engine: Engine,
     specs: list[RunSpec],
-    data: TrainingData,
+    data: JobData,
     paths: Paths,
     *,
     device: torch.device,
@@ -125,7 +140,7 @@ def _train(
     return failures
 
 
-def _write(engine: Engine, result: Trained, paths: Paths, device: torch.device, data: TrainingData) -> None:
+def _write(engine: Engine, result: Trained, paths: Paths, device: torch.device, data: JobData) -> None:
     """Write a run's files; provenance comes last, so that its presence means that all are there."""
     spec = result.spec
     save_tensors(paths.weights(spec.run.id), result.tensors, {"run": spec.run.id, "identity": spec.identity})

@@ -15,12 +15,14 @@ from toporep.train.spec import RunSpec
 class TrainingData:
     """The labelled images that runs are trained on.
 
-    images: uint8 (image, row, col, channel); labels: int64 (image,); class_names: one a label, where they matter.
+    images: uint8 (image, row, col, channel); labels: int64 (image,); class_names: one a label, where they matter;
+    data_sha256: of the file that they come from.
     """
 
     images: np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...] = ()
+    data_sha256: str = ""
 
 
 @dataclass
