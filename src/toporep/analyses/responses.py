@@ -218,6 +218,22 @@ def pooled_sample(answers: Answers, sets: Sequence[str]) -> np.ndarray:
     return samples[0] if len(samples) == 1 else np.concatenate(samples)
 
 
+def contrast_sets(target: Sequence[str], control: Sequence[str]) -> list[str]:
+    """The sets of both sides of a contrast.
+
+    Raises:
+        TopoRepError: no set on a side, or one on both sides or twice.
+    """
+    sets = [*_named(target), *_named(control)]
+    twice = sorted({name for name in sets if sets.count(name) > 1})
+    if twice:
+        raise TopoRepError(
+            f"target, control: expected each set once on one side, found {', '.join(twice)} twice in "
+            f"{', '.join(target)} against {', '.join(control)}"
+        )
+    return sets
+
+
 def largest_patches(
     maps: np.ndarray, grid: tuple[int, int], *, threshold: float, boundary: str, connectivity: int = 4
 ) -> np.ndarray:
