@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from test_features_cached import SETTINGS as FEATURES
+from test_features_cached import registry
 from test_training_category import CONDITIONS, COUNT, CPU, GRID, WIDTH, MemoryFeatures, settings_of
 
 from toporep import rng
+from toporep.cli import responses, train_category
 from toporep.cli.responses import respond, sampled_images
+from toporep.config import load_config, read_yaml
+from toporep.data.features import CachedFeatures
+from toporep.data.write_features import write_features
 from toporep.errors import TopoRepError
 from toporep.evaluation import TrainedRun
+from toporep.io import read_dataset
 from toporep.models.trained_category import build_category
 from toporep.normal import normal
-from toporep.runs import Run
+from toporep.runs import Paths, Run, run_settings
+from toporep.tensors import load_tensors
+from toporep.train.spec import pack
 
 pytestmark = pytest.mark.usefixtures("restore_torch")
 
@@ -221,3 +232,108 @@ def test_sets_are_drawn_apart():
 def test_an_unknown_activation_is_refused():
     with pytest.raises(TopoRepError, match="responses.activation: expected sampled or mean, found 'median'"):
         answer("tvae", activation="median")
+
+
+# The commands, on features in files.
+
+CONFIG = Path(__file__).parents[1] / "config"
+TVAE, UNTRAINED, TDANN = (
+    Run("keller2021_category", "imagenet_faces", name, 0, 0) for name in ("tvae", "tvae_untrained", "tdann")
+)
+
+_WINDOWED = ("tvae", "tvae_untrained", *(f"tvae_{size}_window" for size in ("smallest", "smaller", "larger")))
+
+
+def write(path: Path, **images: int) -> None:
+    """Features of a source `mix`; each category is a class, `all face` of faces."""
+    write_features("mix", path, features=FEATURES, array=path.with_suffix(".npy"), registry=registry(**images))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Features of 60 images; three networks trained on them by the command; features of a set of hands and faces."""
+    root = tmp_path_factory.mktemp("results")
+    write(root / "training.nc", face=30, scene=30)
+    write(root / "shown.nc", hand=5, face=12)
+    main = read_yaml(CONFIG / "config.yaml") | {"papers": ["keller2021_category"]}
+    small = {
+        "features": FEATURES,
+        "datasets": {"imagenet_faces": {"grid": [6, 6], "batch_size": 10}},
+        "models": {"tvae": {"epochs": 2, "learning_rate": 0.0003}, "tdann": {"epochs": 2}},
+        "conditions": {"fc6": {"model": "tdann", "trained": True, "dropout": 0.5}},
+    }
+    small["conditions"] |= {name: {"window": 3, "mu": 4.8} for name in _WINDOWED}
+    config = load_config({**main, "overrides": {"keller2021_category": small}}, CONFIG)
+    for runs in ([TVAE, UNTRAINED], [TDANN]):
+        spec = pack([run_settings(config, run) for run in runs], runs)
+        arguments = ["--spec", spec, "--images", str(root / "training.nc"), "--root", str(root)]
+        assert train_category.main([*arguments, "--code-hash", "0" * 16, "--device", "cpu"]) == 0
+    return root
+
+
+def evaluate(folder: Path, *runs: Run, images: str = "shown", name: str = "mixed", **settings) -> list:
+    arguments = ["--runs", *(run.id for run in runs), "--images", str(folder / f"{images}.nc"), "--set", name]
+    arguments += ["--training-features", str(folder / "training.nc"), "--root", str(folder)]
+    arguments += ["--evaluation", json.dumps({**EVALUATION, **settings}), "--code-hash", "0" * 16, "--device", "cpu"]
+    assert responses.main(arguments) == 0
+    return [read_dataset(Paths(str(folder)).evaluation(f"responses_{name}", run), "responses") for run in runs]
+
+
+def test_the_commands_train_and_evaluate(folder):
+    trained, untrained, tdann = evaluate(folder, TVAE, UNTRAINED, TDANN)
+    training, shown = (CachedFeatures.open(folder / f"{name}.nc") for name in ("training", "shown"))
+    for dataset, run in ((trained, TVAE), (untrained, UNTRAINED), (tdann, TDANN)):
+        attrs = dataset.attrs
+        assert (attrs["data_sha256"], attrs["set_sha256"]) == (training.data_sha256, shown.data_sha256)
+        assert (attrs["set"], attrs["set_title"], attrs["n_images"], attrs["network"]) == ("mixed", "Mix", 17, "gabor")
+        config = json.loads(attrs["config"])
+        assert (config["condition"]["name"], config["grid"]) == (run.condition, [6, 6])
+        assert config["training"]["train_images"] == 60
+        assert json.loads(attrs["class_names"]) == ["all face", "all scene"]
+        assert np.array_equal(dataset["thumbnail"], shown.thumbnail[:3])
+    # Hands are no class of the network's; faces are its first.
+    assert np.array_equal(tdann["label"], [-1] * 5 + [0] * 12)
+    assert (tdann["predicted_of_set"] == 0).all()
+    assert float(trained["nll"].mean()) < float(untrained["nll"].mean())
+    provenance = json.loads(Path(Paths(str(folder)).provenance(UNTRAINED)).read_text())
+    assert provenance["epochs"] == 0 and provenance["class_names"] == ["all face", "all scene"]
+    assert provenance["train_images"] == 60 and provenance["recognised_as"] == "generated"
+
+
+def test_an_untrained_network_sees_features_of_unit_variance(folder):
+    (dataset,) = evaluate(folder, UNTRAINED, images="training", name="seen")
+    tensors, _ = load_tensors(Paths(str(folder)).weights(UNTRAINED))
+    values = torch.cat([rows for _, rows in CachedFeatures.open(folder / "training.nc").all(60)]).double()
+    varying = int((values.var(dim=0) > 1e-3).sum())
+    np.testing.assert_allclose(tensors["norm.running_mean"], values.mean(dim=0), rtol=1e-5, atol=1e-7)
+    # 59/60: the running variance is unbiased. Features that hardly vary are smaller still.
+    assert varying * 0.96 / 576 < float(dataset["feature_mean_square"]) <= 59 / 60 + 1e-6
+
+
+def test_a_second_run_of_the_command_writes_the_same_bytes(folder):
+    path = Path(Paths(str(folder)).evaluation("responses_twice", TVAE))
+    evaluate(folder, TVAE, name="twice")
+    first = path.read_bytes()
+    evaluate(folder, TVAE, name="twice")
+    assert path.read_bytes() == first
+
+
+def test_features_of_another_kind_are_refused(folder):
+    path = folder / "other.nc"
+    settings = {**FEATURES, "seed": 1}
+    write_features("mix", path, features=settings, array=path.with_suffix(".npy"), registry=registry(face=4))
+    with pytest.raises(TopoRepError, match=r"other.nc: the features of mixed have another transform than those"):
+        evaluate(folder, TVAE, images="other")
+
+
+def test_other_training_features_and_other_files_are_refused(folder, tmp_path):
+    arguments = ["--runs", TVAE.id, "--images", str(folder / "shown.nc"), "--set", "mixed", "--root", str(folder)]
+    arguments += ["--evaluation", json.dumps(EVALUATION), "--code-hash", "0" * 16, "--device", "cpu"]
+    with pytest.raises(TopoRepError, match="was trained on other data"):
+        responses.main([*arguments, "--training-features", str(folder / "shown.nc")])
+    with pytest.raises(TopoRepError, match="expected a file of schema 'features', found 'responses'"):
+        evaluate(folder, TVAE, name="first")
+        path = Paths(str(folder)).evaluation("responses_first", TVAE)
+        responses.main([*arguments, "--training-features", path])
+    with pytest.raises(TopoRepError, match="cannot be read as features"):
+        responses.main([*arguments, "--training-features", str(tmp_path / "none.nc")])

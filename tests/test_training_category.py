@@ -145,8 +145,8 @@ def plain_loop(spec: RunSpec) -> tuple[dict[str, torch.Tensor], list[dict[str, f
             mu = float(weights["mu"].detach()) if "mu" in weights else math.nan
             loss, row = of(weights, features, torch.from_numpy(data.label[chosen]), condition, seed, epoch, step)
             if not history:
-                history.append({**row, "loss": float(loss), "mu": mu})
-            rows.append({**row, "loss": float(loss)})
+                history.append({**row, "loss": float(loss.detach()), "mu": mu})
+            rows.append({**row, "loss": float(loss.detach())})
             gradients = torch.autograd.grad(loss, list(weights.values()))
             with torch.no_grad():
                 for (name, weight), gradient in zip(weights.items(), gradients, strict=True):
