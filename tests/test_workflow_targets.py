@@ -71,6 +71,14 @@ def test_a_figure_of_the_paper_trains_each_of_its_runs_in_a_job_of_its_own(paper
     assert {name.split("/")[3] for name in weights} == {"control", "ws", "as", "as_reshaped"}
 
 
+def test_a_dry_run_ends_with_what_it_would_cost(paper_figure):
+    text, _ = paper_figure
+    _, _, audit = text.partition("Audit of what would run at scale paper (results/):")
+    # Networks, jobs, GPU hours: of 380 trainings whose limit is two hours on one GPU.
+    assert re.search(r"^ +truong2025 +380 +421 +760 ", audit, flags=re.MULTILINE)
+    assert "Jobs: train 380, " in audit.replace("figure 1, ", "")
+
+
 def test_a_dry_run_of_380_trainings_takes_seconds(paper_figure):
     # 2.0 s on a quiet machine. CPU time: other processes make it wait, not count more.
     assert paper_figure[1] < 5

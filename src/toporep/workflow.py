@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toporep import codehash
+from toporep.audit import SHARED, Planned, audit_text
 from toporep.catalog import is_table, load_catalog, resolve
 from toporep.claims.entries import Claims, claims_path, load_claims
 from toporep.config import Config, canonical_json, load_config, read_yaml
@@ -366,7 +367,7 @@ class Workflow:
             raise TopoRepError(f"{command}: {error}") from error
 
     def resource(self, stage: str, name: str, paper: str | None = None) -> int:
-        """Threads, `mem_mb` or `runtime` (minutes) of a stage's jobs; a paper may have its own."""
+        """Threads, `mem_mb`, `runtime` (minutes) or `size_mb` of a stage's jobs; a paper may have its own."""
         resources = self.config.main["resources"][stage_of(stage)]
         return resources.get("papers", {}).get(paper, {}).get(name, resources[name])
 
@@ -374,6 +375,38 @@ class Workflow:
         """`{"gpu": n}` if a stage's jobs ask for GPUs, else nothing."""
         count = self.resource(stage, "gpu")
         return {"gpu": count} if count else {}
+
+    def planned(self, outputs: Iterable[str], *, gpus: int, threads: int, minutes: float) -> Planned | None:
+        """What a job would cost that writes these files; None for a job that makes nothing of its own.
+
+        Args:
+            outputs: of the job.
+            gpus, threads, minutes: that it declares.
+        """
+        parts = [os.path.relpath(path, self.config.root).split("/") for path in outputs]
+        if not parts:
+            return None
+        folder, below = parts[0][0], parts[0][1:]
+        stages = {"data": "prepare", "runs": "train", "metrics": "analysis", "figures": "figure", "tables": "table"}
+        stage = stages.get(folder, stage_of(folder))
+        if stage in ("figure", "table") and len(below) == 1:
+            return None
+        paper = below[0].split(".")[0].removesuffix("_points")
+        paper = paper if paper in self.config.papers else SHARED
+        # A training job writes three files a network, an evaluation one.
+        files = len(parts) // 3 if stage == "train" else len(parts)
+        # Declared for the paper's scale; that of a ledger is not worth a setting.
+        size = (
+            0 if stage == "claims" else self.resource("figure" if stage == "table" else stage, "size_mb", paper) * files
+        )
+        size = size if self.config.scale == "paper" else None
+        networks = files if stage == "train" else 0
+        return Planned(stage, paper, networks, gpus, threads, minutes, size)
+
+    def audit(self, planned: Iterable[Planned | None]) -> str:
+        """What a dry run says at its end of the jobs that would run."""
+        jobs = [job for job in planned if job is not None]
+        return audit_text(jobs, self.config.papers, scale=self.config.scale, root=self.config.root)
 
     def check_targets(self, targets: Iterable[str], *, rules: Iterable[str]) -> None:
         """Refuse a target that nothing makes, naming near ones.

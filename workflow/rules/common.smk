@@ -1,4 +1,5 @@
 # Configuration, names and helpers of all rules. Loads neither torch nor xarray.
+import atexit
 import contextlib
 import io
 import os
@@ -84,6 +85,23 @@ def claim_folder():
         print("The last Snakemake here was killed; its locks are removed.", file=sys.stderr)
 
 
+def audit():
+    """Print what the jobs of a dry run would cost, below Snakemake's own list."""
+    if workflow._dag is None:
+        # There was a mistake, which Snakemake has told.
+        return
+    planned = [
+        TOPOREP.planned(
+            map(str, job.output),
+            gpus=job.resources.get("gpu", 0),
+            threads=job.threads,
+            minutes=job.resources.get("runtime", 0),
+        )
+        for job in workflow.dag.needrun_jobs(exclude_finished=False)
+    ]
+    print(TOPOREP.audit(planned), file=sys.stderr)
+
+
 def _arguments():
     """Snakemake's command line, whose targets Snakemake knows only after it has read the rules.
 
@@ -100,3 +118,6 @@ def _arguments():
 
 
 ARGUMENTS = _arguments()
+if ARGUMENTS and ARGUMENTS.dryrun:
+    # Snakemake calls nothing of a workflow's own after a dry run.
+    atexit.register(audit)

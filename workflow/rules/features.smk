@@ -10,14 +10,14 @@ for kind, rule_name in (("cached", "features"), ("live", "image_list")):
     rule:
         name:
             rule_name
-        wildcard_constraints:
-            source="|".join(sources),
         output:
             **{ext: TOPOREP.paths.features("{source}", ext) for ext in (("nc", "npy") if kind == "cached" else ("nc",))},
         log:
             TOPOREP.paths.log("features", "{source}"),
         benchmark:
             f"{ROOT}/benchmarks/features/{{source}}.tsv"
+        wildcard_constraints:
+            source="|".join(sources),
         conda:
             "../envs/train.yaml"
         threads: TOPOREP.resource("features", "threads")
