@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir", metavar="FOLDER", help="where the folders and weights lie (default: $TOPOREP_DATA)"
     )
     parser.add_argument("--threads", type=int, default=1, help="threads that decode, or processes that render")
-    parser.add_argument("--device", default="auto", help="of AlexNet: auto, cpu, cuda (default: auto)")
+    parser.add_argument(
+        "--device", default=os.environ.get("TOPOREP_DEVICE", "auto"), help="of AlexNet: auto, cpu or cuda"
+    )
     return parser
 
 

@@ -30,7 +30,7 @@ class UnreadableImage(Exception):
 
 @dataclass(frozen=True)
 class Transform:
-    """How an image becomes a view. Rendered images are drawn at `size` and are not cropped.
+    """How an image becomes a view.
 
     network: key in the registry. size: width of the view, in pixels. resize: the image's shorter side before a crop.
     crop: `RANDOM` (`area`, share of the resized image; `aspect`, width over height) or `CENTER`. mean, std: of the
@@ -68,6 +68,15 @@ class Transform:
     def text(self) -> str:
         """All of it as JSON: equal for equal transforms."""
         return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def crops_drawings(self) -> bool:
+        """Whether rendered images are cropped like others (from drawings `resize` wide), or drawn `size` wide.
+
+        The Gabor filters have fixed widths in pixels, and drawings have places and sizes of their own, so for that
+        network they are not cropped.
+        """
+        return self.network != "gabor"
 
     def _check(self) -> None:
         if self.crop not in (RANDOM, CENTER):
