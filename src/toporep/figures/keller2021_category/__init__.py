@@ -44,8 +44,15 @@ def style_of(condition: str) -> style.ConditionStyle:
     return _CONDITIONS.get(condition) or style.ConditionStyle(condition, condition, "#5C4033", ".")
 
 
-def label_of(condition: str) -> str:
-    """Name a condition as the paper and the configuration do."""
+def label_of(condition: str, attrs: Mapping[str, object] | None = None) -> str:
+    """Name a condition as the paper and the configuration do.
+
+    Args:
+        condition: key in the configuration.
+        attrs: of a metric file: where no AlexNet can be had, another network is the baseline, and is named so.
+    """
+    if condition == "fc6" and attrs is not None and _settings_of(attrs, condition).get("model", "fc6") != "fc6":
+        return "classifier without spatial loss"
     return style_of(condition).label
 
 
@@ -67,7 +74,7 @@ def window_of(attrs: Mapping[str, object], condition: str) -> int | None:
         attrs: of a metric file; `training` is JSON with `conditions` (condition → its settings, `window` among them).
         condition: of the file.
     """
-    return json.loads(str(attrs["training"])).get("conditions", {}).get(condition, {}).get("window")
+    return _settings_of(attrs, condition).get("window")
 
 
 def window_text(attrs: Mapping[str, object], condition: str) -> str:
@@ -137,6 +144,11 @@ def run_of(metric: xr.Dataset, condition: str, seed: int | None = None) -> xr.Da
     return metric.isel(run=int(np.flatnonzero(runs)[0]))
 
 
+def set_title(attrs: Mapping[str, object], name: str) -> str:
+    """What the images of a set are: "VGGFace2"."""
+    return json.loads(str(attrs["training"])).get("titles", {}).get(name, name)
+
+
 def number(value: float, digits: int = 2) -> str:
     """A number with a true minus sign and without a minus at zero; a dash where it is not defined."""
     if not math.isfinite(value):
@@ -156,25 +168,28 @@ def is_stand_in(attrs: Mapping[str, object]) -> bool:
 
 
 def title_of(attrs: Mapping[str, object]) -> str:
-    """What the networks were trained on, and that it stands in where it does."""
-    return STAND_IN if is_stand_in(attrs) else str(attrs["source_title"])
+    """What the networks were trained on, or that it stands in."""
+    return STAND_IN if is_stand_in(attrs) else f"trained on {attrs['source_title']}"
 
 
 def provenance_lines(
-    attrs: Mapping[str, object], *, sets: Sequence[str] = (), seeds: str = "", absent: Sequence[str] = ()
+    *attrs: Mapping[str, object], sets: Sequence[str] = (), seeds: str = "", absent: Sequence[str] = ()
 ) -> list[str]:
     """Small print on what the networks were trained on and shown, on the scale, and on what is not there.
 
     Args:
-        attrs: of a metric file; `training` is JSON with what all runs share, and with `titles` and `images` (number) of
-            each set, as `toporep.analyses.responses` says it.
+        attrs: of the metric files; `training` is JSON with what all runs share, and with `titles` and `images`
+            (number) of each set, as `toporep.analyses.responses` says it.
         sets: those that stand behind the figure, in the order in which they are named; all without it.
         seeds: words for the networks drawn.
         absent: conditions that were not trained.
     """
-    training = json.loads(str(attrs["training"]))
-    titles, images = training.get("titles", {}), training.get("images", {})
-    parts = [f"Trained on: {attrs['source_title']}", f"{attrs['scale']} scale"]
+    trained = [json.loads(str(of["training"])) for of in attrs]
+    titles, images = (
+        {name: value for of in trained for name, value in of[key].items()} for key in ("titles", "images")
+    )
+    parts = [f"Trained on: {attrs[0]['source_title']}", f"{attrs[0]['scale']} scale"]
+    training = trained[0]
     if training.get("epochs") is not None:
         parts.append(f"{training['epochs']} epochs")
     found = [", ".join(parts + ([seeds] if seeds else [])) + "."]
@@ -190,6 +205,10 @@ def disclaimer(attrs: Mapping[str, object]) -> str:
     """What may be concluded from the images and the scale that a figure draws."""
     stand_in = f"{STAND_IN.capitalize()}. " if is_stand_in(attrs) else ""
     return stand_in + style.disclaimer([str(attrs["scale"])])
+
+
+def _settings_of(attrs: Mapping[str, object], condition: str) -> Mapping[str, object]:
+    return json.loads(str(attrs["training"])).get("conditions", {}).get(condition, {})
 
 
 def _read(inputs: Mapping[str, Path], name: str, schema: str) -> xr.Dataset:

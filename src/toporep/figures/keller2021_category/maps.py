@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -46,6 +47,13 @@ CLASS_COLORS = {"objects": "#55DDE0", "faces": "#F26419", "bodies": "#F6AE2D", "
 NONE_COLOR, SEVERAL_COLOR = "#2F4858", "#937B43"
 _FURTHER_COLORS = ("#D5C4E8", "#B8E07B", "#E377C2", "#FFFFFF")
 _MISSING = "0.85"
+
+# Contrasts of Figures 4, 5 and 9 from top to bottom; a positive d is that of the first-named set.
+CONTRASTS = {
+    "selectivity_animacy": ("animate", "inanimate"),
+    "selectivity_size": ("small", "big"),
+    "selectivity_faces": ("faces", "objects"),
+}
 
 # Names of the numbers of `selectivity_panel`.
 SELECTIVITY_LABELS = (
@@ -213,7 +221,7 @@ def selectivity_panel(
         name: of the contrast.
         title: over the map; the condition and its window without it.
     """
-    title = title or (label_of(condition), window_text(metric.attrs, condition))
+    title = title or heading_of(metric, condition)
     run = run_of(metric, condition, seed)
     if run is None:
         return Panel("selectivity", name=name, condition=condition, title=title)
@@ -240,6 +248,7 @@ def joint_panel(
     seed: int | None = None,
     complement: str = "images",
     title: Sequence[str] = (),
+    named: bool = False,
 ) -> Panel:
     """The joint map of a run, with the units of each class that pass.
 
@@ -247,8 +256,9 @@ def joint_panel(
         metric: schema `class_selectivity`.
         condition, seed, title: as for `selectivity_panel`.
         complement: how the other classes are pooled.
+        named: write the class before its numbers, and fewer of them.
     """
-    title = title or (label_of(condition), window_text(metric.attrs, condition))
+    title = title or heading_of(metric, condition)
     classes = metric["class"].values.tolist()
     run = run_of(metric, condition, seed)
     if run is None:
@@ -261,7 +271,7 @@ def joint_panel(
             measured[f"{variable}_{name}"] = float(of[variable])
     values = run["joint"].values.reshape(grid_of(metric))
     panel = Panel("joint", values, "classes", condition, int(run["seed"]), title=title, measured=measured)
-    return replace(panel, classes=classes, numbers=[_class_numbers(measured, name) for name in classes])
+    return replace(panel, classes=classes, numbers=[_class_numbers(measured, name, named) for name in classes])
 
 
 def joint_labels(metric: xr.Dataset) -> list[str]:
@@ -298,9 +308,80 @@ def image_panel(metric: xr.Dataset, of_set: str, *, example: int = 0, title: Seq
     return Panel("image", image, of_set, title=title)
 
 
+def heading_of(metric: xr.Dataset, condition: str) -> tuple[str, ...]:
+    """Lines over a map: the condition, and its window where it has one."""
+    return (*textwrap.wrap(label_of(condition, metric.attrs), 22), window_text(metric.attrs, condition))
+
+
 def boundary_of(run: xr.Dataset) -> str:
     """Boundary of a run's own sheet."""
     return "torus" if float(run["torus"]) else "open"
+
+
+def map_line(metric: xr.Dataset) -> str:
+    """Small print that says what maps of d show."""
+    rows, cols = grid_of(metric)
+    return (
+        f"Each point is a unit of a sheet of {rows} × {cols}, row 0 and column 0 at the top left; its color is "
+        "Cohen's d of its activation between all images of two sets, not smoothed. The sheets of TVAE and VAE are "
+        "tori: the left edge adjoins the right one, the upper the lower one; the other sheets are open."
+    )
+
+
+def selectivity_lines(metrics: Sequence[xr.Dataset]) -> list[str]:
+    """Small print that says what maps of d show and what the numbers of `selectivity_panel` are."""
+    settings = json.loads(str(metrics[0].attrs["settings"]))
+    return [
+        map_line(metrics[0]),
+        "Neighbor r: Pearson's r of d between units that share an edge; 0 without order on the sheet. Untrained: of "
+        "the same TVAE before training (no other network has one here). Labels shuffled: mean over "
+        f"{settings['shuffles']} maps of the same responses with the images of the two sets exchanged at random. "
+        f"Largest patch: connected units with d ≥ {settings['threshold']:g}. Reliability: r of the maps of two halves "
+        "of the images, for all of them (Spearman-Brown). None of these numbers is in the paper.",
+    ]
+
+
+def joint_lines(metric: xr.Dataset) -> str:
+    """Small print that says what joint maps show and what the numbers under them are."""
+    return (
+        "Classes: the one class for which d against the images of all others together is at least "
+        f"{threshold_of(metric):g}. Numbers of a class: share of units that pass, largest d, and largest connected "
+        "patch, in brackets the mean if the same units lay on the sheet at random (not in the paper)."
+    )
+
+
+def single_lines(metric: xr.Dataset, example: int) -> str:
+    """Small print that says what maps of single images show and what the numbers under them are."""
+    rows, cols = grid_of(metric)
+    return (
+        f"Activation of the {rows} × {cols} units of each sheet, row 0 and column 0 at the top left, for one image of "
+        f"each set: image {example + 1} in the order of its files. Each map has colors of its own. Neighbor r: "
+        "Pearson's r between units that share an edge; 0 without order. Active units: share of units at least half "
+        "as far from the map's median as the farthest one. r with other sets' images: mean correlation over units "
+        "with the maps of images of the other sets; high where all images excite the same units (not in the paper)."
+    )
+
+
+def sets_of(contrasts: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Sets of images of some contrasts, each once."""
+    return list(dict.fromkeys(name for both in contrasts.values() for name in both))
+
+
+def seeds_text(rows: Sequence[Row]) -> str:
+    """Words for the networks drawn: "networks of seed 0"."""
+    panels = [panel for row in rows for panel in row.panels if panel.values is not None and panel.condition]
+    seeds = sorted({panel.seed for panel in panels})
+    several = "s" if len(seeds) > 1 else ""
+    return f"one network a map, of seed{several} {', '.join(map(str, seeds))}" if seeds else ""
+
+
+def absent_from(rows: Sequence[Row]) -> list[str]:
+    """Conditions whose networks were not trained."""
+    return list(
+        dict.fromkeys(
+            panel.condition for row in rows for panel in row.panels if panel.values is None and panel.condition
+        )
+    )
 
 
 def threshold_of(metric: xr.Dataset) -> float:
@@ -400,11 +481,13 @@ def _selectivity_numbers(measured: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _class_numbers(measured: Mapping[str, float], name: str) -> str:
+def _class_numbers(measured: Mapping[str, float], name: str, named: bool) -> str:
     share, d, patch, null = (
         measured[f"{variable}_{name}"]
         for variable in ("selective_share", "max_d", "largest_patch", "largest_patch_unit_null")
     )
+    if named:
+        return f"{name}: {percent(share)} | {number(patch, 0)} ({number(null, 1)})"
     return f"{percent(share)} | {number(d)} | {number(patch, 0)} ({number(null, 1)})"
 
 
@@ -443,6 +526,23 @@ def _draw_panel(sheet: Sheet, panel: Panel, left: float, top: float, side: float
     draw_marks(axes, panel.marks)
     for index, text in enumerate(panel.numbers):
         sheet.text(left + side / 2, top + side + _LINE * (index + 0.75), text, ha="center")
+
+
+def thumbnail(
+    sheet: Sheet, left: float, top: float, side: float, metric: xr.Dataset, of_set: str, *, example: int
+) -> None:
+    """Draw the image of a set whose answer a metric file of schema `single_images` holds."""
+    _show(sheet.axes(left, top, side, side), image_panel(metric, of_set, example=example).values)
+
+
+def marker_sign(sheet: Sheet, left: float, top: float, index: int) -> None:
+    """The mark of an image, on a dark ground as on the maps."""
+    axes = sheet.axes(left, top, 0.15, 0.15)
+    axes.set(xlim=(-1, 1), ylim=(-1, 1))
+    axes.set_axis_off()
+    axes.add_patch(Rectangle((-1, -1), 2, 2, facecolor="#1D1C1C", linewidth=0))
+    marker, size = MARKERS[index]
+    axes.plot(0, 0, marker, markersize=size, markerfacecolor="none", markeredgecolor="white", markeredgewidth=1.1)
 
 
 def draw_marks(axes: Axes, marks: Sequence[tuple[int, int]]) -> None:
