@@ -9,23 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from category_folders import make_folders, random_alexnet, small_registry, write_weights
 from test_features_cached import SETTINGS as FEATURES
 from test_features_cached import registry
+from test_features_live import SETTINGS as LIVE_FEATURES
 from test_training_category import CONDITIONS, COUNT, CPU, GRID, WIDTH, MemoryFeatures, settings_of
 
 from toporep import rng
 from toporep.cli import responses, train_category
 from toporep.cli.responses import respond, sampled_images
 from toporep.config import load_config, read_yaml
-from toporep.data.features import CachedFeatures
+from toporep.data.features import CachedFeatures, open_training_features
 from toporep.data.write_features import write_features
 from toporep.errors import TopoRepError
 from toporep.evaluation import TrainedRun
 from toporep.io import read_dataset
+from toporep.models import alexnet
 from toporep.models.trained_category import build_category
 from toporep.normal import normal
 from toporep.runs import Paths, Run, run_settings
 from toporep.tensors import load_tensors
+from toporep.train.category import _read_pretrained
 from toporep.train.spec import pack
 
 pytestmark = pytest.mark.usefixtures("restore_torch")
@@ -337,3 +341,58 @@ def test_other_training_features_and_other_files_are_refused(folder, tmp_path):
         responses.main([*arguments, "--training-features", path])
     with pytest.raises(TopoRepError, match="cannot be read as features"):
         responses.main([*arguments, "--training-features", str(tmp_path / "none.nc")])
+
+
+# AlexNet, with random weights: features made as training goes on, and its first linear layer.
+
+
+@pytest.fixture
+def data_dir(tmp_path, monkeypatch) -> Path:
+    """Folders of small images and weights, known to the commands."""
+    weights = write_weights(tmp_path / "data" / "models", random_alexnet())
+    make_folders(tmp_path / "data")
+    known = small_registry(alexnet={"weights": [weights.name]})
+    monkeypatch.setattr(alexnet, "load_image_sets", lambda: known)
+    monkeypatch.setenv("TOPOREP_DATA", str(tmp_path / "data"))
+    for source, array in (("imagenet_lfw", None), ("vggface2", tmp_path / "shown.npy")):
+        output = tmp_path / ("training.nc" if array is None else "shown.nc")
+        write_features(source, output, features=LIVE_FEATURES, array=array, registry=known, device="cpu")
+    return tmp_path
+
+
+def train_on_folders(folder: Path, runs: list[Run], settings: list[dict]) -> None:
+    arguments = ["--spec", pack(settings, runs), "--images", str(folder / "training.nc"), "--root", str(folder)]
+    assert train_category.main([*arguments, "--code-hash", "0" * 16, "--device", "cpu"]) == 0
+
+
+def test_training_on_crops_made_anew(data_dir):
+    """The untrained network is normalized by the crops of the first epoch, which are those of the file's first crop."""
+    settings = [settings_of(run.condition, batch_size=9, learning_rate=1e-5) for run in (TVAE, UNTRAINED)]
+    for one in settings:
+        one["features"] = LIVE_FEATURES
+    train_on_folders(data_dir, [TVAE, UNTRAINED], settings)
+    trained, untrained = evaluate(data_dir, TVAE, UNTRAINED)
+    assert trained.sizes["unit"] == UNITS and trained.attrs["n_images"] == 8
+    assert json.loads(trained.attrs["config"])["training"]["train_images"] == 27
+    (seen,) = open_training_features(data_dir / "training.nc", LIVE_FEATURES).batches(1, np.arange(27)[None], CPU)
+    seen = seen.double()
+    tensors, _ = load_tensors(Paths(str(data_dir)).weights(UNTRAINED))
+    np.testing.assert_allclose(tensors["norm.running_mean"], seen.mean(dim=0), rtol=1e-4, atol=1e-6)
+
+
+def test_the_pretrained_layer_answers_as_alexnet(data_dir):
+    fc6 = Run("keller2021_category", "imagenet_faces", "fc6", 0, 0)
+    settings = settings_of("fc6", grid=(64, 64), batch_size=9)
+    train_on_folders(data_dir, [fc6], [{**settings, "features": LIVE_FEATURES}])
+    (dataset,) = evaluate(data_dir, fc6, sampled_images=8)
+    features = torch.cat([rows for _, rows in CachedFeatures.open(data_dir / "shown.nc").all(8)])
+    state = random_alexnet()
+    expected = features @ state["classifier.1.weight"].T + state["classifier.1.bias"]
+    np.testing.assert_allclose(dataset["sample"], expected, rtol=1e-3, atol=1e-2)
+
+
+def test_other_weights_than_the_features_came_from_are_refused(data_dir, monkeypatch):
+    shown = CachedFeatures.open(data_dir / "shown.nc")
+    monkeypatch.setattr(shown, "weights_sha256", "0" * 64)
+    with pytest.raises(TopoRepError, match="not the weights that the features were made with"):
+        _read_pretrained(shown)

@@ -62,6 +62,7 @@ class MemoryFeatures:
 
     class_names = ("body", "face", "scene")
     source, source_title, recognised_as, data_sha256 = "test", "Test features", "generated", "data"
+    weights_sha256 = ""
 
     def __init__(self, *, fail_in: int | None = None, count: int = COUNT, width: int = WIDTH) -> None:
         random = np.random.default_rng(3)
@@ -195,26 +196,29 @@ def tdann_loss(weights, features, labels, condition, seed, epoch, step):
     logits = fc7.clamp(min=0) @ weights["fc8.weight"].T + weights["fc8.bias"]
     chosen = logits.log_softmax(1)[torch.arange(batch), labels]
     loss = cross_entropy = -chosen.mean()
-    row = {"cross_entropy": float(cross_entropy), "accuracy": float((logits.argmax(1) == labels).double().mean())}
+    row = {
+        "cross_entropy": float(cross_entropy.detach()),
+        "accuracy": float((logits.argmax(1) == labels).double().mean()),
+    }
     for name, sheet in (("fc6", fc6), ("fc7", fc7)):
         row[f"spatial_loss_{name}"] = math.nan
         if condition["spatial_weight"]:
             total = spatial_loss(sheet)
             loss = loss + condition["spatial_weight"] / units**2 * total
-            row[f"spatial_loss_{name}"] = float(total)
+            row[f"spatial_loss_{name}"] = float(total.detach())
     return loss, row
 
 
 def spatial_loss(sheet: torch.Tensor) -> torch.Tensor:
-    """Pair by pair; rows of units are 10 mm / 4 rows apart."""
+    """Pair by pair, each in both orders; rows of units are 10 mm / 4 rows apart."""
     batch, units = sheet.shape
     total = 0
-    for one, other in itertools.permutations(range(units), 2):
+    for one, other in itertools.combinations(range(units), 2):
         first, second = sheet[:, one], sheet[:, other]
         products = ((first - first.mean()) * (second - second.mean())).sum() / batch
         rows, cols = one // GRID[1] - other // GRID[1], one % GRID[1] - other % GRID[1]
         target = 1 / (10 / GRID[0] * math.hypot(rows, cols) + 1)
-        total = total + (products / (first.std() * second.std()) - target).abs()
+        total = total + 2 * (products / (first.std() * second.std()) - target).abs()
     return total
 
 
@@ -318,14 +322,14 @@ def test_training_finds_what_the_features_have_in_common(tmp_path, monkeypatch):
 def test_pretrained_weights_are_taken_as_they_are(tmp_path, monkeypatch):
     units = GRID[0] * GRID[1]
     weight, bias = torch.randn(units, WIDTH), torch.randn(units)
-    monkeypatch.setattr(category, "_read_pretrained", lambda features: (weight, bias))
+    monkeypatch.setattr(category, "_read_pretrained", lambda data: (weight, bias))
     (fc6,) = train(tmp_path, spec_of("fc6"))
     assert torch.equal(fc6.tensors["net.weight"], weight) and torch.equal(fc6.tensors["net.bias"], bias)
     assert len(fc6.history) == 1 and all(math.isnan(fc6.history[0][name]) for name in HISTORY_COLUMNS[1:])
 
 
 def test_the_pretrained_layer_needs_its_own_sheet(tmp_path, monkeypatch):
-    monkeypatch.setattr(category, "_read_pretrained", lambda features: (torch.zeros(4096, 9216), torch.zeros(4096)))
+    monkeypatch.setattr(category, "_read_pretrained", lambda data: (torch.zeros(4096, 9216), torch.zeros(4096)))
     with pytest.raises(TopoRepError, match=r"4096 units of 9216 features, expected 20 units .* of 7"):
         train(tmp_path, spec_of("fc6"))
     monkeypatch.setitem(CONDITIONS, "fc6_trained", {**CONDITIONS["fc6"], "trained": True})

@@ -319,8 +319,7 @@ def _open_set(name: str, path: str, training: TrainingFile) -> CachedFeatures:
     shown = CachedFeatures.open(path)
     for what in ("network", "transform", "weights_sha256"):
         expected, found = getattr(training, what), getattr(shown, what)
-        # A list of images for live training knows no weights.
-        if found != expected and not (what == "weights_sha256" and not expected):
+        if found != expected:
             raise TopoRepError(
                 f"{path}: the features of {name} have another {what} than those that the networks were trained on "
                 f"({training.path}): expected {expected}, found {found}; make both with the same `features` settings"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from toporep.data.features import CachedFeatures
-from toporep.errors import TopoRepError, run_command
+from toporep.data.features import open_training_features
+from toporep.errors import run_command
 from toporep.train.category import HISTORY_COLUMNS, train_category, training_indices
 from toporep.train.job import Engine, run_job
 from toporep.train.outcome import Trained
@@ -21,15 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
         train=train_category,
         count_images=lambda spec, data: len(training_indices(spec.settings["training"], data.count)),
         describe=_describe,
-        load=_load,
+        load=lambda path, settings: open_training_features(path, settings["features"]),
     )
     return run_job(engine, program="python -m toporep.cli.train_category", doc=__doc__, arguments=arguments)
-
-
-def _load(path: str, settings: dict[str, Any]) -> CachedFeatures:
-    if settings["features"]["training"] == "live":
-        raise TopoRepError("features.training: live is not supported yet; use cached")
-    return CachedFeatures.open(path)
 
 
 def _describe(result: Trained) -> str:

@@ -35,8 +35,9 @@ SHEET_MM = 10.0
 class TrainingFeatures(Protocol):
     """The labelled features that runs are trained on, from a file or made from images as training goes on.
 
-    label: int64 (image,); class_names: one a label; batches: epoch from 1, plan (steps, batch) of indices of images,
-    device → a tensor (batch, feature) float32 for each step. In each epoch the features may come from other crops.
+    label: int64 (image,); class_names: one a label; weights_sha256: of the network that makes them, "" if it has none;
+    batches: epoch from 1, plan (steps, batch) of indices of images, device → a tensor (batch, feature) float32 for
+    each step. In each epoch the features may come from other crops.
     """
 
     count: int
@@ -46,6 +47,7 @@ class TrainingFeatures(Protocol):
     source_title: str
     data_sha256: str
     recognised_as: str
+    weights_sha256: str
 
     def batches(self, epoch: int, plan: np.ndarray, device: torch.device) -> Iterator[Tensor]: ...
 
@@ -262,12 +264,12 @@ def _objective(
             f"conditions.{spec.run.condition}: fc6 is the pretrained layer, which is not trained here; "
             "set trained to false"
         )
-    _load_pretrained(model, spec)
+    _load_pretrained(model, spec, data)
     return None
 
 
-def _load_pretrained(model: CategoryNetwork, spec: RunSpec) -> None:
-    weight, bias = _read_pretrained(spec.settings["features"])
+def _load_pretrained(model: CategoryNetwork, spec: RunSpec, data: TrainingFeatures) -> None:
+    weight, bias = _read_pretrained(data)
     expected, found = tuple(model.net.weight.shape), tuple(weight.shape)
     if expected != found:
         raise TopoRepError(
@@ -280,8 +282,18 @@ def _load_pretrained(model: CategoryNetwork, spec: RunSpec) -> None:
         model.net.bias.copy_(bias)
 
 
-def _read_pretrained(features: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    raise TopoRepError(f"model fc6: the weights of {features['network']} cannot be read yet; leave the condition out")
+def _read_pretrained(data: TrainingFeatures) -> tuple[Tensor, Tensor]:
+    """Weights (unit, feature) and bias (unit,) of the layer that reads the features."""
+    from toporep.models.alexnet import find_weights, pretrained_fc6, weights_sha256
+
+    path = find_weights()
+    found = weights_sha256(path)
+    if found != data.weights_sha256:
+        raise TopoRepError(
+            f"{path}: not the weights that the features were made with: expected sha256 {data.weights_sha256}, "
+            f"found {found}; make the features again, or put that file back"
+        )
+    return pretrained_fc6(path)
 
 
 @torch.no_grad()
