@@ -22,6 +22,7 @@ from toporep.figures.keller2021_category.maps import (
     selectivity_lines,
     selectivity_panel,
     sets_of,
+    strongest_unit,
     table,
     thumbnail,
 )
@@ -86,8 +87,7 @@ def _strongest(singles: xr.Dataset, metric: xr.Dataset, example: int) -> list[tu
     run = None if drawn is None else run_of(singles, "tvae", int(drawn["seed"]))
     if run is None:
         return []
-    chosen = [run.sel(set=name).isel(example=example) for name in _SETS]
-    return [(int(one["strongest_row"]), int(one["strongest_col"])) for one in chosen]
+    return [strongest_unit(run, name, example=example) for name in _SETS]
 
 
 def _draw_images(

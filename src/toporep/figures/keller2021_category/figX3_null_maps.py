@@ -74,7 +74,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         f"A unit's activation in the TVAE is t = (z + μ) / √v; v is the sum of u² over its {window}. The sums of "
         "neighbors share most of their terms, so that the window makes neighbors alike whatever is learned.",
         "Columns: the trained TVAE; the same before training; the trained one with the images' labels shuffled, and "
-        "with its units shuffled; d of z + μ and of 1/√v for themselves, instead of t; the TDANN.",
+        "with its units shuffled; d of z + μ and of 1/√v for themselves, instead of t; the TDANN. The paper shows no "
+        "null.",
         map_line(faces),
         "Neighbor r: Pearson's r of d between units that share an edge, counted as if each sheet were a torus and as "
         f"if it were open; 0 without order. Largest patch: connected units with d ≥ {threshold_of(faces):g}, on the "

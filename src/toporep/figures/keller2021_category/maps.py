@@ -234,6 +234,7 @@ def selectivity_panel(
         "neighbor_r_label_shuffled": float(run["smoothness_label_null"].sel(boundary=own["boundary"])),
         "largest_patch": float(run["largest_patch"].sel(quantity="activation")),
         "largest_patch_label_shuffled": float(run["largest_patch_label_null"]),
+        "largest_patch_p_label": float(run["patch_p_label"]),
         "reliability": float(run["reliability"]),
     }
     values = run["d"].sel(quantity="activation").values.reshape(grid_of(metric))
@@ -290,11 +291,14 @@ def single_panel(
         of_set: which set the image is of.
         example: number of the image among the first of its set.
         title: over the map.
+
+    Raises:
+        TopoRepError: a set or an example that is not there.
     """
     run = run_of(metric, condition)
     if run is None:
         return Panel("activation", name=of_set, condition=condition, title=title)
-    one = run.sel(set=of_set).isel(example=example)
+    one = _example(run, of_set, example)
     measured = {name: float(one[name]) for name in ("smoothness", "active_share", "between_sets")}
     numbers = [number(measured["smoothness"]), percent(measured["active_share"]), number(measured["between_sets"])]
     values = one["activation"].values.reshape(grid_of(metric))
@@ -302,10 +306,15 @@ def single_panel(
     return Panel("activation", values, of_set, condition, seed, title=title, numbers=numbers, measured=measured)
 
 
+def strongest_unit(run: xr.Dataset, of_set: str, *, example: int = 0) -> tuple[int, int]:
+    """(row, col) of the unit of a run with the highest activation for an image."""
+    one = _example(run, of_set, example)
+    return int(one["strongest_row"]), int(one["strongest_col"])
+
+
 def image_panel(metric: xr.Dataset, of_set: str, *, example: int = 0, title: Sequence[str] = ()) -> Panel:
     """The image itself; arguments as for `single_panel`."""
-    image = metric["thumbnail"].sel(set=of_set).isel(example=example).values
-    return Panel("image", image, of_set, title=title)
+    return Panel("image", _example(metric, of_set, example)["thumbnail"].values, of_set, title=title)
 
 
 def heading_of(metric: xr.Dataset, condition: str) -> tuple[str, ...]:
@@ -335,9 +344,10 @@ def selectivity_lines(metrics: Sequence[xr.Dataset]) -> list[str]:
         map_line(metrics[0]),
         "Neighbor r: Pearson's r of d between units that share an edge; 0 without order on the sheet. Untrained: of "
         "the same TVAE before training (no other network has one here). Labels shuffled: mean over "
-        f"{settings['shuffles']} maps of the same responses with the images of the two sets exchanged at random. "
-        f"Largest patch: connected units with d ≥ {settings['threshold']:g}. Reliability: r of the maps of two halves "
-        "of the images, for all of them (Spearman-Brown). None of these numbers is in the paper.",
+        f"{settings['shuffles']} maps of the same responses with the images of the two sets exchanged at random, of a "
+        f"sample of the images. Largest patch: connected units with d ≥ {settings['threshold']:g}. Reliability: r of "
+        "the maps of two halves of that sample, for the whole of it (Spearman-Brown). None of these numbers is in "
+        "the paper.",
     ]
 
 
@@ -471,6 +481,17 @@ def table(rows: Sequence[Row], attrs: Mapping[str, object]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=head)
 
 
+def _example(metric: xr.Dataset, of_set: str, example: int) -> xr.Dataset:
+    sets, examples = metric["set"].values.tolist(), metric.sizes["example"]
+    if of_set not in sets:
+        raise TopoRepError(
+            f"inputs: expected images of the set {of_set!r}, found {', '.join(sets)}; add it to the sets"
+        )
+    if not 0 <= example < examples:
+        raise TopoRepError(f"example: expected 0 to {examples - 1}, the images kept of each set, found {example}")
+    return metric.sel(set=of_set).isel(example=example)
+
+
 def _selectivity_numbers(measured: Mapping[str, float]) -> list[str]:
     patch, null = measured["largest_patch"], measured["largest_patch_label_shuffled"]
     return [
@@ -508,7 +529,9 @@ def _draw_panel(sheet: Sheet, panel: Panel, left: float, top: float, side: float
     if panel.kind == "empty":
         return
     title = _lines(panel.title)
-    color = style_of(panel.condition).color if panel.condition else "black"
+    look_of = style_of(panel.condition)
+    # A color stands for a condition only where the condition is named.
+    color = look_of.color if panel.condition and title and title[0] in look_of.label else "black"
     for index, line in enumerate(title):
         height = top - 0.02 - _TITLE * (len(title) - index - 0.5)
         look = {"fontsize": 7, "fontweight": "bold", "color": color} if index == 0 else {"color": "0.3"}
@@ -561,7 +584,7 @@ def _draw_absent(axes: Axes) -> None:
 
 
 def _show(axes: Axes, values: np.ndarray, **options: object) -> None:
-    axes.imshow(values, interpolation="nearest", origin="upper", aspect="auto", **options)
+    axes.imshow(values, interpolation="nearest", origin="upper", **options)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color="0.3", linewidth=0.4)
