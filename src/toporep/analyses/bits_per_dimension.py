@@ -109,13 +109,15 @@ def _parts(dump: Dump) -> dict[str, np.ndarray]:
 
 def _likelihoods(dump: Dump) -> np.ndarray:
     """(estimators,) nats an image, in the order of `ESTIMATORS`."""
-    values = dump.data["log_likelihood"].values
-    if values.shape != (len(ESTIMATORS),):
+    found = dump.data["log_likelihood"]
+    # A file without names has them in this order.
+    names = found["estimator"].values.tolist() if "estimator" in found.coords else list(ESTIMATORS[: found.size])
+    if sorted(names) != sorted(ESTIMATORS):
         raise TopoRepError(
             f"{dump.path}: expected a log-likelihood by each estimator, {' and '.join(ESTIMATORS)}, found "
-            f"{values.size}; make the file again"
+            f"{' and '.join(names) or 'none'}; make the file again"
         )
-    return values
+    return found.values[[names.index(name) for name in ESTIMATORS]]
 
 
 def _batch_means(nats: np.ndarray, dump: Dump) -> np.ndarray:

@@ -125,10 +125,8 @@ def deviation_from_inverse(
         block = slice(start, start + _BLOCK_UNITS)
         found = vectors[:, block].T @ vectors
         found -= target[np.abs(row[block, None] - row), np.abs(col[block, None] - col)]
-        np.abs(found, out=found)
-        # A unit with itself is no pair.
-        found[np.arange(len(found)), np.arange(start, start + len(found))] = 0.0
-        total += float(found[varies[block]][:, varies].sum())
+        # A unit with itself is no pair, and adds nothing: its r is 1, as asked for at distance 0.
+        total += float(np.abs(found[varies[block]][:, varies]).sum(dtype=np.float64))
     units = int(varies.sum())
     return total / (units * (units - 1)) if units > 1 else float("nan")
 
