@@ -124,7 +124,7 @@ def test_readme_lists_every_figure_of_the_catalog():
 
 
 # The letter of a paper's deviations.
-DEVIATIONS = {"truong2025": "D", "sander2026": "S", "keller2021_capsules": "T"}
+DEVIATIONS = {"truong2025": "D", "sander2026": "S", "keller2021_capsules": "T", "keller2021_category": "C"}
 
 
 def deviation_rows(letter: str) -> dict[str, list[str]]:
