@@ -109,13 +109,15 @@ def read_summary(inputs: Mapping[str, Path], analysis: str, schema: str = "") ->
     """Read the means over seeds that one entry of the paper's analyses gives.
 
     Args:
-        inputs: `imagenet_faces.<analysis>` → file; others are left alone.
+        inputs: `imagenet_faces.<analysis>` → file, or `imagenet_faces` where a figure has one; others are left alone.
         analysis, schema: as for `read_runs`; the file's schema is `<schema>_summary`.
 
     Raises:
         TopoRepError: no such file; a file of another schema, paper or data set.
     """
-    return _read(inputs, f"{DATASET}.{analysis}", f"{schema or analysis}_summary")
+    name = f"{DATASET}.{analysis}"
+    alone = name not in inputs and DATASET in inputs
+    return _read(inputs, DATASET if alone else name, f"{schema or analysis}_summary")
 
 
 def check_together(metrics: Sequence[xr.Dataset]) -> None:
@@ -186,7 +188,7 @@ def provenance_lines(
     """
     trained = [json.loads(str(of["training"])) for of in attrs]
     titles, images = (
-        {name: value for of in trained for name, value in of[key].items()} for key in ("titles", "images")
+        {name: value for of in trained for name, value in of.get(key, {}).items()} for key in ("titles", "images")
     )
     parts = [f"Trained on: {attrs[0]['source_title']}", f"{attrs[0]['scale']} scale"]
     training = trained[0]
@@ -197,7 +199,7 @@ def provenance_lines(
     if named:
         shown = "; ".join(f"{name} ({titles[name]}, {_count(images[name])} images)" for name in named)
         found[0] += f" Shown: {shown}."
-    missing = "; ".join(label_of(name) for name in absent)
+    missing = "; ".join(label_of(name, attrs[0]) for name in absent)
     return [*found, f"Not trained at this scale: {missing}." if missing else ""]
 
 
