@@ -267,7 +267,10 @@ def test_a_cap_takes_images_of_all_classes(tmp_path):
 
 
 @pytest.mark.parametrize("condition", ["tvae", "tdann"])
-def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, condition):
+@pytest.mark.parametrize(("seconds", "rest"), [(0, [3, 4]), (1000, [1, 2, 3, 4])])
+def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch, condition, seconds, rest):
+    """From its last state, or from the start where no state was due."""
+    monkeypatch.setattr(category, "SECONDS_BETWEEN_STATES", seconds)
     spec = spec_of(condition, epochs=4)
     (whole,) = train(tmp_path / "whole", spec)
     stopping = MemoryFeatures(fail_in=3)
@@ -275,12 +278,20 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, condition):
         train(tmp_path / "stopped", spec, data=stopping)
     data = MemoryFeatures()
     (resumed,) = train(tmp_path / "stopped", spec, data=data)
-    assert [epoch for epoch, _ in data.asked] == [3, 4]
+    assert [epoch for epoch, _ in data.asked] == rest
     # As text, in which NaN equals NaN.
     first, second = (json.dumps(one.history, sort_keys=True) for one in (whole, resumed))
     assert first == second
     for name, tensor in whole.tensors.items():
         assert torch.equal(resumed.tensors[name], tensor), name
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    """Its last state is written, however short it was: a job that is killed before its outputs goes on from there."""
+    (first,) = train(tmp_path, spec_of("vae"))
+    data = MemoryFeatures()
+    (again,) = train(tmp_path, spec_of("vae"), data=data)
+    assert data.asked == [] and all(torch.equal(again.tensors[name], first.tensors[name]) for name in first.tensors)
 
 
 def test_a_run_that_diverges_stops_alone(tmp_path, monkeypatch):

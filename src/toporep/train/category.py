@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ _CLASSIFIER = ("cross_entropy", "spatial_loss_fc6", "spatial_loss_fc7", "accurac
 HISTORY_COLUMNS = ("epoch", "loss", *_ELBO, "mu", *_CLASSIFIER)
 # Side of the TDANN's sheet, in mm (Keller, Gao & Welling 2021, section B.1).
 SHEET_MM = 10.0
+# In the demo, writing a state takes a sixth of the time of an epoch.
+SECONDS_BETWEEN_STATES = 30.0
 
 
 class TrainingFeatures(Protocol):
@@ -112,6 +115,7 @@ class _Trainer(StackTrainer):
     def __init__(self, specs: list[RunSpec], *, data: TrainingFeatures, device: torch.device, **common: Any) -> None:
         super().__init__(specs, device=device, **common)
         (spec,) = specs
+        self._saved = time.monotonic()
         training = spec.settings["training"]
         self.data, self.epochs, self.batch_size = data, _epochs(spec), training["batch_size"]
         self.indices = training_indices(training, data.count)
@@ -159,6 +163,11 @@ class _Trainer(StackTrainer):
         values[0].backward()
         self.optimizer.step()
         return values.detach()
+
+    def _save(self, epoch: int, histories: list[list[dict]]) -> None:
+        if epoch == self.epochs or time.monotonic() - self._saved >= SECONDS_BETWEEN_STATES:
+            super()._save(epoch, histories)
+            self._saved = time.monotonic()
 
     def _details(self) -> list[dict]:
         data = self.data
