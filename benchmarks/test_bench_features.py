@@ -27,7 +27,7 @@ from toporep.data.write_features import write_features
 from toporep.stimuli.categories import render_category
 
 IMAGES, BATCH = 64, 16
-CORES = len(os.sched_getaffinity(0))
+CORES = os.cpu_count() or 1
 SETTINGS = {
     **{
         "network": "alexnet",

@@ -65,6 +65,15 @@ def test_validation_has_the_classes_of_training_in_their_shares() -> None:
         assert abs(ours.images - 0.15 * theirs.images) <= 0.5
 
 
+def test_the_document_names_every_folder_and_source() -> None:
+    text = (DEFAULT_PATH.parents[1] / "docs" / "image-sets.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    for folder in REGISTRY.folders.values():
+        (row,) = (row for row in rows if row.startswith(f"| `{folder.name}` | `{folder.folder}/"))
+        assert "not known" in row or folder.images is None or f"{folder.images:,}" in row
+    assert [name for name in REGISTRY.sources if not any(f"`{name}`" in row.split("|")[1] for row in rows)] == []
+
+
 def changed(path: str, value: Any) -> Any:
     """The registry with one entry set, or with `value` None left out."""
     raw = copy.deepcopy(RAW)

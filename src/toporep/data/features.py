@@ -202,7 +202,7 @@ class LiveFeatures(_Features):
         self._root = Path(data_dir or os.environ.get(DATA_DIR_VARIABLE, ""))
         self._paths: list[str] = dataset["path"].values.tolist()
         self._sha256: list[str] = dataset["sha256"].values.tolist()
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or _cores()
 
     def batches(self, epoch: int, plan: np.ndarray, device: torch.device | str) -> Iterator[Tensor]:
         """Features of batches, (batch, width) float32 on `device`.
@@ -300,6 +300,11 @@ def _begun(begin: Callable[[_Item], _Result], items: Iterable[_Item], *, ahead: 
         if len(waiting) > ahead:
             yield waiting.popleft()
     yield from waiting
+
+
+def _cores() -> int:
+    # Only Linux tells which cores a process may use.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
