@@ -6,10 +6,11 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help environment demo test test-slurm benchmarks lint lock clean-demo
+.PHONY: help environment demo report test test-slurm benchmarks lint lock clean-demo
 
 help:
 	@echo "make demo        every figure at demo scale: embedded images, no network, minutes"
+	@echo "make report      one page of what there is at the paper's scale; of the demo: make report SCALE=demo"
 	@echo "make test        the tests"
 	@echo "make test-slurm  the tests on a real Slurm (Debian: slurm-wlm and munge; as root)"
 	@echo "make benchmarks  speed, as ratios measured in one run"
@@ -32,6 +33,9 @@ demo: environment
 	@$(BIN)/snakemake --cores $(CORES) --configfile config/demo.yaml --rerun-incomplete --quiet host reason rules
 	@echo "The figures (with .pdf and .csv beside each) and tables (with .csv and .tex):"
 	@ls results/demo/figures/*/*.png results/demo/tables/*/*.md
+
+report: environment
+	@$(BIN)/python -m toporep.cli.report $(if $(SCALE),--configfile config/$(SCALE).yaml)
 
 test: environment
 	@echo "Running the tests ..."
