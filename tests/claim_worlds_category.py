@@ -19,8 +19,8 @@ CONDITIONS = tuple(read_yaml(_PAPER_FILE)["conditions"])
 BOUNDARIES = ["open", "torus"]
 # Those of the configuration, and two that claims name beside them.
 PAIRS = [
-    *("faces-animate", "bodies-animate", "faces-bodies", "places-big", "faces-small", "faces-places"),
-    *("places-animate", "big-animate"),
+    *("faces, animate", "bodies, animate", "faces, bodies", "places, big", "faces, small", "faces, places"),
+    *("places, animate", "big, animate"),
 ]
 # Epochs by analysis, where all its runs share them.
 EPOCHS = {"classification": 10, "bits_per_dimension": 30}
