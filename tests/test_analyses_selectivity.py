@@ -12,6 +12,8 @@ from toporep.analyses.hierarchy import chance_distance, shifted_correlations
 from toporep.analyses.single_images import active_share, correlation_between_sets
 from toporep.errors import TopoRepError
 from toporep.io import write_dataset
+from toporep.metrics.selectivity_maps import selective_patches
+from toporep.metrics.selectivity_nulls import split_half_reliability
 
 FEW = {"shuffles": 20, "splits": 10}
 UNITS = GRID[0] * GRID[1]
@@ -215,6 +217,26 @@ def test_nulls_by_labels_keep_the_correlation_of_neighbors_and_those_by_units_do
     assert np.any(of_run["d_unit_shuffled"].values != d)
     assert of_run["largest_patch_label_null"] == 0 and of_run["patch_p_label"] == pytest.approx(1 / 101)
     assert 0 < of_run["largest_patch_unit_null"] < of_run["largest_patch"].values[0]
+
+
+def test_patches_of_a_null_are_a_mean_over_its_maps(tmp_path):
+    paths = write_runs(tmp_path, [("tvae", 0), ("tdann", 0)], ["faces", "objects"], sampled=None)
+    metric, _ = analyze(selectivity, tmp_path, paths, shuffles=9, splits=4, seed=3)
+    for run, condition in enumerate(("tvae", "tdann")):
+        images = [images_of(condition, name) for name in ("faces", "objects")]
+        both = np.concatenate(images)
+        shown = slow_d(*(both[part] for part in np.split(np.random.default_rng([3, 0, 0]).permutation(80), 2)))
+        assert metric["d_label_shuffled"].values[run] == pytest.approx(shown, abs=1e-5)
+        d = metric["d"].values[run, 0]
+        moved = [d[np.random.default_rng([3, 1, index]).permutation(UNITS)] for index in range(9)]
+        patches = [selective_patches(values, GRID, boundary=("torus", "open")[run]) for values in moved]
+        largest = np.array([max((patch.size for patch in found), default=0) for found in patches])
+        assert metric["largest_patch_unit_null"].values[run] == pytest.approx(largest.mean())
+        assert largest.mean() < largest.max()
+        reached = np.sum(largest >= metric["largest_patch"].values[run, 0])
+        assert metric["patch_p_unit"].values[run] == (1 + reached) / 10
+        halves = split_half_reliability(*images, splits=4, seed=3).mean()
+        assert metric["reliability"].values[run] == pytest.approx(2 * halves / (1 + halves))
 
 
 def test_labels_that_mean_nothing_are_no_rarer_than_their_null(tmp_path):
@@ -430,7 +452,8 @@ def test_planted_maps_are_compared(tmp_path):
     assert metric["correlation_p"].values[0, 0] == np.mean(
         [abs(np.corrcoef(first, shift)[0, 1]) >= abs(found) - 1e-12 for shift in shifts]
     )
-    assert metric["correlation_p"].values[:, 2].tolist() == [1 / UNITS, 1 / 501]
+    # As far from 0 on either side.
+    assert metric["correlation_p"].values[:, 1:].tolist() == [[1 / UNITS] * 2, [1 / 501] * 2]
     common = [len(top[0] & set(np.argsort(-shift)[:6])) for shift in shifts]
     assert metric["overlap_p"].values[0, 0] == np.mean(np.array(common) >= len(top[0] & top[1]))
     assert metric["overlap_p"].values[1, 0] == pytest.approx(stats.hypergeom.sf(shares[0] * 6 - 1, UNITS, 6, 6))
@@ -462,6 +485,11 @@ def test_correlations_of_shifts_are_those_of_moved_maps():
             both = ~(np.isnan(first) | np.isnan(moved))
             assert found[row, col] == pytest.approx(np.corrcoef(first[both], moved[both])[0, 1])
     assert np.isnan(shifted_correlations(first, np.full(UNITS, 0.3), GRID)).all()
+    # A single unit that differs, and in some shifts is where the first map is not defined.
+    for size in np.geomspace(1e-3, 1e3, 20):
+        single = np.full(UNITS, 0.3)
+        single[20] += size
+        assert np.isnan(shifted_correlations(first, single, GRID)).sum() == np.isnan(first).sum()
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (4, 7), (9, 16)])

@@ -250,17 +250,19 @@ def largest_patches(
     from scipy.sparse.csgraph import connected_components
 
     first, second = adjacent_units(grid, boundary=boundary, connectivity=connectivity)
-    selective = np.asarray(maps) >= threshold
-    count, units = selective.shape
-    # Only selective units are nodes of the graph: they are few.
-    node = np.cumsum(selective).reshape(selective.shape) - 1
-    linked = selective[:, first] & selective[:, second]
-    links = node[:, first][linked], node[:, second][linked]
-    nodes = int(selective.sum())
-    sizes = np.zeros(count, dtype=np.int64)
-    if nodes:
-        _, cluster = connected_components(coo_array((np.ones(linked.sum(), bool), links), shape=(nodes, nodes)), False)
-        np.maximum.at(sizes, np.nonzero(selective)[0], np.bincount(cluster)[cluster])
+    # Maps last, so that what is looked up for a unit lies side by side.
+    selective = np.ascontiguousarray((np.asarray(maps) >= threshold).T)
+    of_unit, of_map = np.nonzero(selective)
+    sizes = np.zeros(selective.shape[1], dtype=np.int64)
+    if len(of_map):
+        # Only selective units are nodes of the graph: they are few.
+        node = np.zeros(selective.shape, dtype=np.int64)
+        node[of_unit, of_map] = np.arange(len(of_map))
+        pair, where = np.nonzero(selective[first] & selective[second])
+        links = node[first[pair], where], node[second[pair], where]
+        graph = coo_array((np.ones(len(pair), dtype=bool), links), shape=(len(of_map),) * 2)
+        _, cluster = connected_components(graph, directed=False)
+        np.maximum.at(sizes, of_map, np.bincount(cluster)[cluster])
     return sizes
 
 

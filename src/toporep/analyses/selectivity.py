@@ -48,7 +48,7 @@ _CONFIDENCE = 1.96
 # `smoothness_unit_null_high` is this percentile over shuffles.
 _HIGH = 95
 # Maps of a null are measured so many at a time, or their pairs of units would fill the memory.
-_MAPS = 16
+_MAPS = 64
 _OF_QUANTITY = ("d", "max_d", "min_d", "selective_share", "smoothness", "patches", "largest_patch")
 
 
