@@ -164,6 +164,7 @@ def make_responses(
             "set_sha256": f"{key(name):064x}",
             "n_images": images,
             "network": "gabor",
+            "dimensions": 576,
             **attrs,
         },
     )

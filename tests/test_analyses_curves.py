@@ -250,10 +250,6 @@ def test_a_plain_autoencoder_pays_nothing_for_u(tmp_path):
     ("change", "message"),
     [
         (lambda made: make_responses("tdann", images=40, dimensions=576), "expected responses of a variational"),
-        (
-            lambda made: made.drop_attrs().assign_attrs({k: v for k, v in made.attrs.items() if k != "dimensions"}),
-            "no attribute 'dimensions'",
-        ),
         (lambda made: made.assign(log_likelihood=("estimator", [1.0])), "found published; make the file again"),
     ],
 )

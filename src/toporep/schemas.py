@@ -658,7 +658,7 @@ _SCHEMAS = (
         },
         attrs=(
             *("source", "source_title", "class_names", "data_sha256", "network", "transform", "dimensions", "crops"),
-            *("array", "array_sha256", "recognised_as", "licence"),
+            *("array", "array_sha256", "array_probe", "weights_sha256", "recognised_as", "licence"),
         ),
     ),
     Schema(
@@ -687,7 +687,7 @@ _SCHEMAS = (
             "label": (("image",), "int64"),
         },
         coords={**_SHEET, "quantity": (("quantity",), "str")},
-        attrs=(*_EVALUATION_ATTRS, "set", "set_source", "set_title", "set_sha256", "n_images", "network"),
+        attrs=(*_EVALUATION_ATTRS, "set", "set_source", "set_title", "set_sha256", "n_images", "network", "dimensions"),
         optional=frozenset(
             {"nll", "kl_z", "kl_u", "log_likelihood", "feature_mean_square", "predicted", "predicted_of_set", "label"}
         ),

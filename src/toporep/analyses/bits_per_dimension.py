@@ -128,7 +128,5 @@ def _batch_means(nats: np.ndarray, dump: Dump) -> np.ndarray:
 
 def _sizes(dump: Dump) -> tuple[int, int]:
     """Features and latents."""
-    if "dimensions" not in dump.attrs:
-        raise TopoRepError(f"{dump.path}: no attribute 'dimensions', the number of features; make the file again")
     rows, cols = dump.grid
     return int(dump.attrs["dimensions"]), rows * cols

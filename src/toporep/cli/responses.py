@@ -39,6 +39,7 @@ class SetFeatures(Protocol):
     """The features of a set of images, each image once, in order; thumbnail: how the first of them look."""
 
     count: int
+    width: int
     label: np.ndarray
     class_names: tuple[str, ...]
     thumbnail: np.ndarray
@@ -186,6 +187,7 @@ def respond(
             "set_sha256": shown.data_sha256,
             "n_images": shown.count,
             "network": shown.network,
+            "dimensions": shown.width,
         },
     )
 
