@@ -17,10 +17,11 @@ from toporep.config import read_yaml
 _PAPER_FILE = Path(__file__).resolve().parent.parent / "config" / "papers" / "keller2021_category.yaml"
 CONDITIONS = tuple(read_yaml(_PAPER_FILE)["conditions"])
 BOUNDARIES = ["open", "torus"]
-# Those of the configuration, and two that claims name beside them.
+# Those of the two analyses of the configuration.
 PAIRS = [
     *("faces, animate", "bodies, animate", "faces, bodies", "places, big", "faces, small", "faces, places"),
     *("places, animate", "big, animate"),
+    *("faces, utkface", "faces, celeba", "faces, lfw"),
 ]
 # Epochs by analysis, where all its runs share them.
 EPOCHS = {"classification": 10, "bits_per_dimension": 30}
