@@ -376,15 +376,16 @@ class Workflow:
         count = self.resource(stage, "gpu")
         return {"gpu": count} if count else {}
 
-    def planned(self, outputs: Iterable[str], *, gpus: int, threads: int, minutes: float) -> Planned | None:
+    def planned(self, outputs: Iterable[str], *, gpus: int, minutes: float) -> Planned | None:
         """What a job would cost that writes these files; None for a job that makes nothing of its own.
 
         Args:
             outputs: of the job.
-            gpus, threads, minutes: that it declares.
+            gpus, minutes: that it declares. Its threads are those of the configuration: Snakemake counts no more than
+                the cores that a dry run has.
         """
         parts = [os.path.relpath(path, self.config.root).split("/") for path in outputs]
-        if not parts:
+        if not parts or len(parts[0]) == 1:
             return None
         folder, below = parts[0][0], parts[0][1:]
         stages = {"data": "prepare", "runs": "train", "metrics": "analysis", "figures": "figure", "tables": "table"}
@@ -395,10 +396,10 @@ class Workflow:
         paper = paper if paper in self.config.papers else SHARED
         # A training job writes three files a network, an evaluation one.
         files = len(parts) // 3 if stage == "train" else len(parts)
+        declared = {"table": "figure", "claims": "analysis"}.get(stage, stage)
+        threads = self.resource(declared, "threads", paper)
         # Declared for the paper's scale; that of a ledger is not worth a setting.
-        size = (
-            0 if stage == "claims" else self.resource("figure" if stage == "table" else stage, "size_mb", paper) * files
-        )
+        size = 0 if stage == "claims" else self.resource(declared, "size_mb", paper) * files
         size = size if self.config.scale == "paper" else None
         networks = files if stage == "train" else 0
         return Planned(stage, paper, networks, gpus, threads, minutes, size)

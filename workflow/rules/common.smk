@@ -94,7 +94,6 @@ def audit():
         TOPOREP.planned(
             map(str, job.output),
             gpus=job.resources.get("gpu", 0),
-            threads=job.threads,
             minutes=job.resources.get("runtime", 0),
         )
         for job in workflow.dag.needrun_jobs(exclude_finished=False)
