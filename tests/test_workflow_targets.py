@@ -262,6 +262,14 @@ def refused(done: subprocess.CompletedProcess, line: str) -> None:
     assert len(said) <= 6, done.stdout
 
 
+def test_a_command_that_fails_is_a_job_that_failed(copy):
+    done = copy.snakemake("--cores", "1", "results/features/lfw.nc", "--config", "data_dir=nowhere")
+    assert done.returncode != 0
+    assert "error: nowhere/lfw: no such folder" in done.stdout
+    assert "completed successfully" not in done.stdout
+    assert "Traceback (most recent call last)" not in done.stdout
+
+
 @pytest.mark.parametrize("scale", ["paper", "demo"])
 def test_snakemake_finds_nothing_to_improve(copy, scale):
     done = copy.snakemake("--lint", *(["--configfile", "config/demo.yaml"] if scale == "demo" else []))

@@ -21,9 +21,11 @@ except TopoRepError as error:
 
 ROOT = TOPOREP.config.root
 
+# A prefix takes the place of Snakemake's own, without which a command that fails before `| tee` would count as done.
+_prefix = "set -euo pipefail; "
 # The environment that runs Snakemake has the package's own version; one that Snakemake makes (--sdm conda) has
 # the third-party packages alone. PYTHONPATH serves both.
-_prefix = f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
+_prefix += f"export PYTHONPATH={str(Path(workflow.basedir) / 'src')!r}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 if not workflow.deployment_settings.deployment_method:
     _prefix += f"export PATH={str(Path(sys.executable).parent)!r}:$PATH; "
 # Where raw files are does not change what they hold: an environment variable, not a parameter.
