@@ -16,7 +16,16 @@ CATEGORY = frozenset({"CategoryNetwork"})
 ALONE = RESNETS | CATEGORY
 
 _OPTIMIZER = ("batch_size", "learning_rate", "betas", "eps")
-_CNN_TRAINING = (*_OPTIMIZER, "epochs", "train_fraction", "train_images", "validation_images", "mean", "std")
+_CNN_TRAINING = (
+    *_OPTIMIZER,
+    "epochs",
+    "train_fraction",
+    "train_images",
+    "validation_images",
+    "mean",
+    "std",
+    "precision",
+)
 _RESNET_TRAINING = (
     *_OPTIMIZER,
     "drop_last",
@@ -41,6 +50,7 @@ _VAE_TRAINING = (
     "split_seed",
     "validation_share",
     "train_images",
+    "precision",
 )
 _VAE_CONDITION = ("form", "mu", "eps", "truncate_band", "weight_norm", "decoder_norm_axis", "pixel_bias")
 _CATEGORY_CONDITION = ("model", "window", "mu", "eps", "feature_norm", "spatial_weight", "dropout", "trained")

@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
         train=train_runs,
         count_images=lambda spec, data: len(split(spec.run.seed, len(data.labels), spec.settings["training"])[0]),
         describe=_describe,
+        options=("convolution", "cuda_graphs"),
     )
     return run_job(engine, program="python -m toporep.cli.train", doc=__doc__, arguments=arguments)
 

@@ -17,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
         train=train_vaes,
         count_images=lambda spec, data: len(training_indices(spec.settings["training"], len(data.images))),
         describe=_describe,
+        options=("cuda_graphs",),
     )
     return run_job(engine, program="python -m toporep.cli.train_capsules", doc=__doc__, arguments=arguments)
 

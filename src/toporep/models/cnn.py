@@ -11,7 +11,15 @@ from torch import Tensor, nn
 
 from toporep import rng
 from toporep.errors import TopoRepError
-from toporep.models.layers import batch_norm, conv3x3, global_average, linear, max_pool2
+from toporep.models.layers import (
+    CONVOLUTIONS,
+    arrange_images,
+    batch_norm,
+    conv3x3,
+    global_average,
+    linear,
+    max_pool2,
+)
 
 
 class SheetCNN(nn.Module):
@@ -23,6 +31,8 @@ class SheetCNN(nn.Module):
         dropout: probability of dropping a sheet unit after its ReLU, while training.
         sheet_units: number of units of fc1.
         classes: number of classes.
+        convolution: how a stack computes convolutions, one of `toporep.models.layers.CONVOLUTIONS`; both agree to
+            rounding.
 
     Initial weights and biases of convolutions and linear layers are uniform in ±1/sqrt(fan-in),
     PyTorch's default. The draws are keyed by (seed, "init", parameter name).
@@ -34,11 +44,20 @@ class SheetCNN(nn.Module):
     pooled_blocks: int
 
     def __init__(
-        self, seeds: int | Sequence[int], *, dropout: float, sheet_units: int = 121, classes: int = 10
+        self,
+        seeds: int | Sequence[int],
+        *,
+        dropout: float,
+        sheet_units: int = 121,
+        classes: int = 10,
+        convolution: str = "unfold",
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise TopoRepError(f"dropout: expected a probability in [0, 1), found {dropout}")
+        if convolution not in CONVOLUTIONS:
+            raise TopoRepError(f"convolution: expected one of {', '.join(CONVOLUTIONS)}, found {convolution!r}")
+        self.convolution = convolution
         self.stacked = not isinstance(seeds, int)
         self.seeds = [seeds] if isinstance(seeds, int) else list(seeds)
         self.dropout = dropout
@@ -63,20 +82,23 @@ class SheetCNN(nn.Module):
         Returns:
             logits (…, batch, class) and pre (…, batch, unit).
         """
-        x = images.movedim(2, -1).contiguous() if self.stacked else images
+        x = arrange_images(images, convolution=self.convolution) if self.stacked else images
         for block in range(1, len(self.channels) + 1):
             x = conv3x3(x, *self._layer(f"conv{block}"))
             if self.batch_normed:
                 x = batch_norm(x, *self._layer(f"bn{block}"), *self._statistics(block), training=self.training)
             # Maximum and ReLU commute exactly; pooling first leaves a quarter of the elements to rectify.
             if block <= self.pooled_blocks:
-                x = max_pool2(x, stacked=self.stacked)
+                x = max_pool2(x)
             x = F.relu(x)
-        pre = linear(global_average(x, stacked=self.stacked), *self._layer("fc1"))
-        post = F.relu(pre)
-        if keep is not None:
-            post = post * keep * (1 / (1 - self.dropout))
-        return linear(post, *self._layer("fc2")), pre
+        averages = global_average(x, runs=len(self.seeds) if self.stacked else None)
+        # Sheet and readout are what is measured, and less than a hundredth of the arithmetic: never rounded to bf16.
+        with torch.autocast(images.device.type, enabled=False):
+            pre = linear(averages, *self._layer("fc1"))
+            post = F.relu(pre)
+            if keep is not None:
+                post = post * keep * (1 / (1 - self.dropout))
+            return linear(post, *self._layer("fc2")), pre
 
     def _add_layer(self, name: str, shape: tuple[int, ...]) -> None:
         bound = 1 / np.sqrt(np.prod(shape[1:]))

@@ -1,9 +1,14 @@
 """Layers that work for one model or for a stack of models.
 
-A weight without a leading dimension belongs to one model; images are then (batch, channel, row, col),
-in channels-last memory, and torch's own kernels run. A weight with a leading dimension K belongs to K
-models; images are then (K, batch, row, col, channel), and a convolution is one batched matrix product
-over the K models, because grouped convolutions with many groups run slowly on GPUs.
+A weight without a leading dimension belongs to one model; images are then (batch, channel, row, col), in channels-last
+memory, and torch's own kernels run. A weight with a leading dimension K belongs to K models, and their convolutions are
+computed in one of two ways, which differ by rounding alone:
+
+- "unfold": images are (K, batch, row, col, channel), and a convolution is one batched matrix product over the models;
+- "grouped": images are (batch, K * channel, row, col), the channels of a model side by side, and torch's kernels run,
+  with a group a model. This is what `torch.vmap` makes of a convolution.
+
+Which is the faster depends on device, shape and K: see `toporep.train.convolution`.
 """
 
 from __future__ import annotations
@@ -12,14 +17,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toporep.device import product_dtype
+
+CONVOLUTIONS = ("unfold", "grouped")
+
+
+def arrange_images(images: Tensor, *, convolution: str) -> Tensor:
+    """Images of a stack, (K, batch, channel, row, col), in the layout of a way to compute convolutions."""
+    if convolution == "unfold":
+        return images.movedim(2, -1).contiguous()
+    return images.transpose(0, 1).flatten(1, 2).contiguous()
+
 
 def conv3x3(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """3×3 convolution, stride 1, padding 1.
 
-    weight is (out, in, 3, 3) for one model, (K, out, in, 3, 3) for a stack.
+    weight is (out, in, 3, 3) for one model, (K, out, in, 3, 3) for a stack; the layout of a stack's images says how it
+    is computed.
     """
     if weight.dim() == 4:
         return F.conv2d(images, weight, bias, padding=1)
+    if images.dim() == 4:
+        return F.conv2d(images, weight.flatten(0, 1), bias.flatten(), padding=1, groups=len(weight))
+    dtype = product_dtype(images)
+    if dtype is not None:
+        images, weight, bias = images.to(dtype), weight.to(dtype), bias.to(dtype)
     return _StackedConv3x3.apply(images, weight, bias)
 
 
@@ -34,15 +56,18 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Batch normalisation over batch, rows and columns, per channel and per model.
+    """Batch normalisation over batch, rows and columns, per channel and per model; statistics are float32.
 
     In training mode the running statistics, (channel,) or (K, channel), are updated in place
     with torch's convention (unbiased variance).
     """
-    if weight.dim() == 1:
-        return F.batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps)
+    if images.dim() == 4:
+        # A view of the statistics, so that they are updated where they lie.
+        statistics = (running_mean.view(-1), running_var.view(-1))
+        return F.batch_norm(images, *statistics, weight.flatten(), bias.flatten(), training, momentum, eps)
+    values = images.float()
     if training:
-        var, mean = torch.var_mean(images, dim=(1, 2, 3), correction=0)
+        var, mean = torch.var_mean(values, dim=(1, 2, 3), correction=0)
         with torch.no_grad():
             count = images[0].numel() // images.shape[-1]
             running_mean.lerp_(mean, momentum)
@@ -51,12 +76,12 @@ def batch_norm(
         mean, var = running_mean, running_var
     scale = weight * torch.rsqrt(var + eps)
     shift = bias - mean * scale
-    return images * scale[:, None, None, None] + shift[:, None, None, None]
+    return (values * scale[:, None, None, None] + shift[:, None, None, None]).to(images.dtype)
 
 
-def max_pool2(images: Tensor, *, stacked: bool) -> Tensor:
+def max_pool2(images: Tensor) -> Tensor:
     """2×2 maximum with stride 2; ties go to the first element, as torch does for one model."""
-    if not stacked:
+    if images.dim() == 4:
         return F.max_pool2d(images, 2)
     runs, batch, rows, cols, channels = images.shape
     # Seen as (K·batch, channel, row, col) this memory is torch's channels-last format: no copy.
@@ -64,9 +89,12 @@ def max_pool2(images: Tensor, *, stacked: bool) -> Tensor:
     return pooled.permute(0, 2, 3, 1).reshape(runs, batch, rows // 2, cols // 2, channels)
 
 
-def global_average(images: Tensor, *, stacked: bool) -> Tensor:
-    """Mean over rows and columns: (batch, channel), or (K, batch, channel)."""
-    return images.mean(dim=(2, 3))
+def global_average(images: Tensor, *, runs: int | None = None) -> Tensor:
+    """Mean over rows and columns in float32: (batch, channel), or (K, batch, channel) of a stack of K = `runs`."""
+    means = images.mean(dim=(2, 3), dtype=torch.float32)
+    if runs is None or images.dim() == 5:
+        return means
+    return means.unflatten(1, (runs, -1)).transpose(0, 1)
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -101,9 +129,10 @@ class _StackedConv3x3(torch.autograd.Function):
         grad_images = None
         if ctx.needs_input_grad[0]:
             grad_patches = torch.bmm(grad, kernel.transpose(1, 2)).view(runs, batch, rows, cols, 3, 3, channels)
-            padded = grad.new_zeros(runs, batch, rows + 2, cols + 2, channels)
+            # Nine numbers are added up: in float32, also if they are rounded to fewer bits.
+            padded = grad.new_zeros(runs, batch, rows + 2, cols + 2, channels, dtype=torch.float32)
             for i in range(3):
                 for j in range(3):
                     padded[:, :, i : i + rows, j : j + cols] += grad_patches[:, :, :, :, i, j]
-            grad_images = padded[:, :, 1:-1, 1:-1]
+            grad_images = padded[:, :, 1:-1, 1:-1].to(grad.dtype)
         return grad_images, grad_weight, grad.sum(dim=1)

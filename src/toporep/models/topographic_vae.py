@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from toporep import rng
+from toporep.device import product_dtype
 from toporep.errors import TopoRepError
 from toporep.models.layers import linear
 
@@ -153,7 +154,10 @@ class TopographicVAE(nn.Module):
         # One row a sequence and capsule, with its frames and units side by side, is what the grouper's rows sum over.
         squares = u.square().view(*lead, sequences, self.frames, self.capsule_count, self.units).transpose(-3, -2)
         rows = squares.reshape(*lead, sequences * self.capsule_count, self.frames * self.units)
-        energy = (rows @ self.grouper.mT).view_as(squares).transpose(-3, -2).reshape(u.shape)
+        # Energies are what the model is about, and little arithmetic: never rounded to bf16.
+        with torch.autocast(u.device.type, enabled=False):
+            sums = rows @ self.grouper.mT
+        energy = sums.view_as(squares).transpose(-3, -2).reshape(u.shape)
         return (z + self.mu[..., None, None]) * torch.rsqrt(energy + self.eps)
 
     def decode(self, t: Tensor) -> Tensor:
@@ -275,7 +279,13 @@ class _Layer(nn.Module):
         repeats = weight.shape[-2] // self.bias.shape[-1]
         bias = self.bias if repeats == 1 else self.bias[..., None].expand(*self.bias.shape, repeats).flatten(-2)
         by_input = self.transposed and self.norm_dim == -1
-        return _Affine.apply(inputs, weight, bias, self.gain, by_input)
+        dtype = product_dtype(inputs)
+        arguments = (inputs, weight, bias, self.gain, by_input, dtype)
+        if dtype is None:
+            return _Affine.apply(*arguments)
+        # The products round their factors themselves: biases, gains and lengths of slices stay float32.
+        with torch.autocast(inputs.device.type, enabled=False):
+            return _Affine.apply(*arguments)
 
     @torch.no_grad()
     def project_(self) -> None:
@@ -288,22 +298,37 @@ class _Affine(torch.autograd.Function):
     A slice belongs to an input unit (`by_input`) or to an output unit. Its factor gain / ||v|| is put on that unit, so
     that the normalized weight is never written, and the gradient's part along v is added in place: three passes over
     the weights, where eight would be needed to make gain v / ||v|| and to go back through it. The gradient of the
-    weight lies in memory as the weight does, which autograd's own products of stacks do not see to.
+    weight lies in memory as the weight does, which autograd's own products of stacks do not see to. With a dtype, the
+    factors of products are rounded to it; all else, products included, is of the inputs' own type.
     """
 
     @staticmethod
-    def forward(ctx, inputs: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, by_input: bool) -> Tensor:
-        ctx.by_input = by_input
+    def forward(
+        ctx,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        gain: Tensor | None,
+        by_input: bool,
+        dtype: torch.dtype | None,
+    ) -> Tensor:
+        ctx.by_input, ctx.dtype = by_input, dtype
         if gain is None:
             ctx.save_for_backward(inputs, weight)
-            return linear(inputs, weight, bias)
+            if dtype is None:
+                return linear(inputs, weight, bias)
+            return _product(inputs, weight.mT, dtype) + bias.unsqueeze(-2)
         length = torch.linalg.vector_norm(weight, dim=-2 if by_input else -1)
         factor = (gain / length).unsqueeze(-2)
         if by_input:
             unscaled = inputs
-            outputs = linear(inputs * factor, weight, bias)
+            scaled = inputs * factor
+            if dtype is None:
+                outputs = linear(scaled, weight, bias)
+            else:
+                outputs = _product(scaled, weight.mT, dtype) + bias.unsqueeze(-2)
         else:
-            unscaled = inputs @ weight.mT
+            unscaled = _product(inputs, weight.mT, dtype)
             outputs = torch.addcmul(bias.unsqueeze(-2), unscaled, factor)
         ctx.save_for_backward(inputs, weight, length, factor, unscaled)
         return outputs
@@ -312,14 +337,15 @@ class _Affine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight, *normalization = ctx.saved_tensors
+        dtype = ctx.dtype
         grad_bias = grad.sum(-2)
         if not normalization:
-            grad_inputs = grad @ weight if ctx.needs_input_grad[0] else None
-            return grad_inputs, _outer(grad, inputs, like=weight), grad_bias, None, None
+            grad_inputs = _product(grad, weight, dtype) if ctx.needs_input_grad[0] else None
+            return grad_inputs, _outer(grad, inputs, like=weight, dtype=dtype), grad_bias, None, None, None
         length, factor, unscaled = normalization
         grad_inputs = None
         if ctx.by_input:
-            grad_scaled = grad @ weight
+            grad_scaled = _product(grad, weight, dtype)
             grad_factor = (grad_scaled * unscaled).sum(-2)
             grad_inputs = grad_scaled * factor
             inputs = inputs * factor
@@ -327,19 +353,24 @@ class _Affine(torch.autograd.Function):
             grad_factor = (grad * unscaled).sum(-2)
             grad = grad * factor
             if ctx.needs_input_grad[0]:
-                grad_inputs = grad @ weight
+                grad_inputs = _product(grad, weight, dtype)
         grad_gain = grad_factor / length
         along = grad_gain * factor.squeeze(-2) / length
-        grad_weight = _outer(grad, inputs, like=weight)
+        grad_weight = _outer(grad, inputs, like=weight, dtype=dtype)
         grad_weight.addcmul_(weight, along.unsqueeze(-2 if ctx.by_input else -1), value=-1)
-        return grad_inputs, grad_weight, grad_bias, grad_gain, None
+        return grad_inputs, grad_weight, grad_bias, grad_gain, None, None
 
 
-def _outer(outputs: Tensor, inputs: Tensor, *, like: Tensor) -> Tensor:
+def _product(a: Tensor, b: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """a @ b, with factors rounded to the dtype if there is one."""
+    return a @ b if dtype is None else (a.to(dtype) @ b.to(dtype)).to(a.dtype)
+
+
+def _outer(outputs: Tensor, inputs: Tensor, *, like: Tensor, dtype: torch.dtype | None) -> Tensor:
     """outputs.mT @ inputs in the memory layout of the weight (…, out, in), which spares autograd a copy."""
     if like.stride(-1) == 1:
-        return outputs.mT @ inputs
-    return (inputs.mT @ outputs).mT
+        return _product(outputs.mT, inputs, dtype)
+    return _product(inputs.mT, outputs, dtype).mT
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

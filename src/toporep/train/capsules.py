@@ -21,6 +21,7 @@ from toporep.metrics.capsule_roll import capsule_correlation, cyclic_classes, se
 from toporep.metrics.equivariance import equivariance_error
 from toporep.models.trained_vae import build_vae
 from toporep.normal import normal
+from toporep.train.graphs import GRAPHS_TEXT, static_step
 from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
 from toporep.train.spec import RunSpec, stack_shape
@@ -47,6 +48,7 @@ def train_vaes(
     device: torch.device,
     stacked: bool,
     progress: Progress,
+    cuda_graphs: bool = False,
 ) -> Iterator[Trained | Divergence]:
     """Train Topographic VAEs; yield each as it ends. Those of one shape make one stack.
 
@@ -58,6 +60,10 @@ def train_vaes(
         specs: the runs; all of one data set and with the same training settings.
         data: the images of the data set's training part.
         state_folder, device, stacked, progress: see `toporep.train.stack.train_groups`.
+        cuda_graphs: replay updates as a CUDA graph; see `toporep.train.graphs`.
+
+    Raises:
+        TopoRepError: CUDA graphs without a GPU; settings that do not fit the data.
     """
     shapes: dict[str, list[RunSpec]] = {}
     for spec in specs:
@@ -65,12 +71,13 @@ def train_vaes(
     for group in shapes.values():
         yield from train_groups(
             group,
-            functools.partial(_Trainer, data=data),
+            functools.partial(_Trainer, data=data, cuda_graphs=cuda_graphs),
             state_folder=state_folder,
             device=device,
             stacked=stacked and len(group) > 1,
             progress=progress,
             steps=_steps(group[0], data),
+            how=GRAPHS_TEXT if cuda_graphs else "",
         )
 
 
@@ -95,8 +102,11 @@ class _Trainer(StackTrainer):
 
     moments = ("momentum_buffer",)
 
-    def __init__(self, specs: list[RunSpec], *, data: TrainingData, device: torch.device, **common: Any) -> None:
+    def __init__(
+        self, specs: list[RunSpec], *, data: TrainingData, device: torch.device, cuda_graphs: bool, **common: Any
+    ) -> None:
         super().__init__(specs, device=device, **common)
+        self.cuda_graphs = cuda_graphs
         settings = [spec.settings for spec in specs]
         self.settings = settings[0]["training"]
         self.kind, self.epochs, self.batch_size = (self.settings[key] for key in ("sequences", "epochs", "batch_size"))
@@ -112,6 +122,7 @@ class _Trainer(StackTrainer):
             momentum=self.settings["momentum"],
             fused=True,
         )
+        self._update = static_step(self._updated, device=device, cuda_graphs=cuda_graphs)
 
     def _train_epoch(self, epoch: int, histories: list[list[dict]]) -> list[dict]:
         self.model.train()
@@ -136,15 +147,24 @@ class _Trainer(StackTrainer):
         indices, draws = plan.batch(step, self.batch_size)
         frames = self._frames(indices, draws)
         noise_z, noise_u = (self._noise(name, frames.shape[-2], epoch, step) for name in ("z", "u"))
+        parts, t = self._update(frames, noise_z, noise_u)
+        return parts, t, draws
+
+    def _updated(self, frames: Tensor, noise_z: Tensor, noise_u: Tensor) -> tuple[Tensor, Tensor]:
+        """One update on frames (…, frame, pixel): terms of the loss (4, K), and t."""
         self.optimizer.zero_grad(set_to_none=True)
-        found = self.model(frames, noise_z=noise_z, noise_u=noise_u if self.model.topographic else None)
+        with self._precision():
+            found = self.model(frames, noise_z=noise_z, noise_u=noise_u if self.model.topographic else None)
         terms = elbo_terms(found.logits, frames, found.posterior)
         loss = terms["nll"] + terms["kl_z"] + terms["kl_u"]
         loss.sum().backward()
         self.optimizer.step()
         self.model.project_()
         parts = torch.stack([loss, *terms.values()]).detach()
-        return parts.reshape(len(_TERMS), -1), found.t.detach(), draws
+        return parts.reshape(len(_TERMS), -1), found.t.detach()
+
+    def _details(self) -> list[dict]:
+        return [{"cuda_graphs": True} if self.cuda_graphs else {} for _ in self.specs]
 
     def _frames(self, indices: Tensor, draws: Draws) -> Tensor:
         """Flattened frames (K, batch * frames, pixel), or without K."""

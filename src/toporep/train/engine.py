@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +17,14 @@ from toporep import rng
 from toporep.errors import TopoRepError
 from toporep.models.cnn import MODELS
 from toporep.models.inputs import Normalization
+from toporep.models.layers import CONVOLUTIONS
+from toporep.train.convolution import measure_convolutions
+from toporep.train.graphs import GRAPHS_TEXT, static_step
 from toporep.train.objective import Objective, Terms
 from toporep.train.outcome import Divergence, Trained, TrainingData
 from toporep.train.progress import Progress
 from toporep.train.spec import RunSpec
-from toporep.train.stack import FiniteCheck, StackTrainer, train_groups
+from toporep.train.stack import FiniteCheck, StackTrainer, has_state, mode_text, precision_of, train_groups
 
 # Dropout decisions are drawn for several steps at once; this bounds how many are held.
 _MASK_ELEMENTS = {"cpu": 2**20, "cuda": 2**26}
@@ -46,6 +50,8 @@ def train_runs(
     device: torch.device,
     stacked: bool,
     progress: Progress,
+    convolution: str = "unfold",
+    cuda_graphs: bool = False,
 ) -> Iterator[Trained | Divergence]:
     """Train runs of one shape; yield each as it ends.
 
@@ -53,20 +59,63 @@ def train_runs(
         specs: the runs; all of one data set, model and training settings.
         data: the images and labels of the data set's training part.
         state_folder, device, stacked, progress: see `toporep.train.stack.train_groups`.
+        convolution: how a stack computes convolutions: one of `toporep.models.layers.CONVOLUTIONS`, or "auto", the one
+            that is the faster here; a stack that goes on from a state keeps the one that it has.
+        cuda_graphs: replay steps as a CUDA graph; see `toporep.train.graphs`.
 
     Yields:
         `Trained`, or `Divergence` for a run whose loss is no longer a finite number; the other runs go
         on, and the state of that run's last whole epoch stays on disk.
+
+    Raises:
+        TopoRepError: CUDA graphs without a GPU; settings that do not fit the data.
     """
+    graphs = GRAPHS_TEXT if cuda_graphs else ""
+    details: dict[str, Any] = {"cuda_graphs": True} if cuda_graphs else {}
+    if stacked and specs:
+        details |= {"convolution": convolution, "convolution_choice": "named"}
+        if convolution == "auto":
+            chosen = _continued(specs, state_folder, device, graphs) or _fastest(specs, data, device, progress)
+            details |= {"convolution": chosen, "convolution_choice": "auto"}
     return train_groups(
         specs,
-        functools.partial(_Trainer, data=data),
+        functools.partial(_Trainer, data=data, details=details),
         state_folder=state_folder,
         device=device,
         stacked=stacked,
         progress=progress,
         steps=_steps(specs[0], data) if specs else 0,
+        how=_convolution_text(details.get("convolution", "unfold")) + graphs,
     )
+
+
+def _convolution_text(convolution: str) -> str:
+    return "" if convolution == "unfold" else f", {convolution} convolutions"
+
+
+def _continued(
+    specs: Sequence[RunSpec], state_folder: Callable[[RunSpec], Path], device: torch.device, graphs: str
+) -> str | None:
+    """The way in which a stack was trained that has a state on disk."""
+    for name in CONVOLUTIONS:
+        if has_state(specs, state_folder, mode_text(stacked=True, device=device, how=_convolution_text(name) + graphs)):
+            return name
+    return None
+
+
+def _fastest(specs: Sequence[RunSpec], data: TrainingData, device: torch.device, progress: Progress) -> str:
+    settings = specs[0].settings
+    rows, cols, channels = data.images.shape[1:]
+    seconds = measure_convolutions(
+        settings["model"]["name"],
+        runs=len(specs),
+        batch=(settings["training"]["batch_size"], channels, rows, cols),
+        device=device,
+        precision=precision_of(specs[0]),
+    )
+    told = ", ".join(f"{name} {1e3 * taken:.1f} ms" for name, taken in seconds.items())
+    progress.note(f"convolutions of a stack of {len(specs)}, forward and backward: {told}")
+    return min(seconds, key=seconds.__getitem__)
 
 
 class _Trainer(StackTrainer):
@@ -74,8 +123,17 @@ class _Trainer(StackTrainer):
 
     moments = ("exp_avg", "exp_avg_sq")
 
-    def __init__(self, specs: list[RunSpec], *, data: TrainingData, device: torch.device, **common: Any) -> None:
+    def __init__(
+        self,
+        specs: list[RunSpec],
+        *,
+        data: TrainingData,
+        details: dict[str, Any],
+        device: torch.device,
+        **common: Any,
+    ) -> None:
         super().__init__(specs, device=device, **common)
+        self.details = details
         self.settings = specs[0].settings["training"]
         self.epochs = self.settings["epochs"]
         self.batch_size = self.settings["batch_size"]
@@ -94,8 +152,10 @@ class _Trainer(StackTrainer):
             betas=tuple(self.settings["betas"]),
             eps=self.settings["eps"],
             fused=True,
+            capturable=details.get("cuda_graphs", False),
         )
         self.objective = Objective(specs, device=device)
+        self._update = static_step(self._updated, device=device, cuda_graphs=details.get("cuda_graphs", False))
 
     def _train_epoch(self, epoch: int, histories: list[list[dict]]) -> list[dict]:
         self.model.train()
@@ -117,9 +177,15 @@ class _Trainer(StackTrainer):
         return self._rows(epoch, sums / orders.shape[1])
 
     def _step(self, indices: Tensor, keep: Tensor) -> tuple[Terms, Tensor]:
+        *terms, correct = self._update(indices, keep)
+        return Terms(*terms), correct
+
+    def _updated(self, indices: Tensor, keep: Tensor) -> tuple[Tensor, ...]:
+        """One update on a batch: the terms of the objective and the number of right answers, (K,) each."""
         images, labels = self._batch(indices)
         self.optimizer.zero_grad(set_to_none=True)
-        logits, pre = self.model(images, keep=keep)
+        with self._precision():
+            logits, pre = self.model(images, keep=keep)
         weight = self.model.fc1.weight
         if not self.stacked:
             logits, pre, weight = logits[None], pre[None], weight[None]
@@ -127,7 +193,7 @@ class _Trainer(StackTrainer):
         terms.total.sum().backward()
         self.optimizer.step()
         correct = (logits.detach().argmax(dim=-1) == labels).sum(dim=1)
-        return terms, correct
+        return *(getattr(terms, field.name).detach() for field in dataclasses.fields(Terms)), correct
 
     def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised images, (K, batch, channel, row, col) or (batch, channel, row, col), and labels (K, batch)."""
@@ -169,7 +235,8 @@ class _Trainer(StackTrainer):
         losses = torch.zeros_like(correct)
         for indices in self.validation_indices.split(_EVALUATION_BATCH, dim=1):
             images, labels = self._batch(indices)
-            logits, _ = self.model(images)
+            with self._precision():
+                logits, _ = self.model(images)
             logits = logits if self.stacked else logits[None]
             log_probability = logits.log_softmax(dim=-1).gather(-1, labels[..., None])[..., 0]
             losses -= log_probability.double().sum(dim=1)
@@ -208,10 +275,18 @@ class _Trainer(StackTrainer):
         rows, cols = settings["grid"]
         make = MODELS[settings["model"]["name"]]
         seeds = self.seeds if self.stacked else self.seeds[0]
-        model = make(seeds, dropout=settings["model"]["dropout"], sheet_units=rows * cols).to(self.device)
+        model = make(
+            seeds,
+            dropout=settings["model"]["dropout"],
+            sheet_units=rows * cols,
+            convolution=self.details.get("convolution", "unfold"),
+        ).to(self.device)
         weights = model.fc1.weight.detach().clone()
         self._initial_weights = list(weights) if self.stacked else [weights]
         return model if self.stacked else model.to(memory_format=torch.channels_last)
+
+    def _details(self) -> list[dict]:
+        return [self.details for _ in self.specs]
 
     def _restored(self, moments: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
         return {"step": torch.tensor(float(epoch * self.steps), device=self.device), **moments}

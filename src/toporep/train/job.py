@@ -19,6 +19,7 @@ from toporep.data.images import load_images
 from toporep.device import choose_device, device_name
 from toporep.errors import TopoRepError
 from toporep.io import write_text
+from toporep.models.layers import CONVOLUTIONS
 from toporep.provenance import software_versions
 from toporep.runs import Paths
 from toporep.tensors import save_tensors
@@ -49,9 +50,10 @@ class Engine:
         choose_stacked: mode ("auto", "solo", "stacked"); by name `device` and the number of `runs` → whether they train
             at once.
         train: runs, data; by name `state_folder` (run → folder of its state), `device`, `stacked` (whether at once),
-            `progress` → each run as it ends.
+            `progress`, and the `options` → each run as it ends.
         count_images: how many images a run trains on.
         describe: what is said of a finished run.
+        options: names of further options that `train` takes and the command has: "convolution", "cuda_graphs".
         load: the file named by `--images`, settings of one of the runs → what the runs of the job train on.
     """
 
@@ -60,6 +62,7 @@ class Engine:
     train: Callable[..., Iterator[Trained | Divergence]]
     count_images: Callable[[RunSpec, Any], int]
     describe: Callable[[Trained], str]
+    options: Sequence[str] = ()
     load: Callable[[str, dict[str, Any]], JobData] = load_training_images
 
 
@@ -71,7 +74,7 @@ def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[st
         program, doc: for `--help`.
         arguments: of the command line; those of the process if None.
     """
-    options = _parse(program, doc, arguments)
+    options = _parse(program, doc, arguments, engine.options)
     torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     paths = Paths(options.root)
@@ -84,7 +87,8 @@ def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[st
         progress = Progress(_title(specs), runs=len(todo), log=options.log)
         with contextlib.closing(progress):
             progress.note(_announcement(todo, specs, device, stacked))
-            failures = _train(engine, todo, data, paths, device=device, stacked=stacked, progress=progress)
+            further = {name: getattr(options, name) for name in engine.options}
+            failures = _train(engine, todo, data, paths, device=device, stacked=stacked, progress=progress, **further)
             for failure in failures:
                 progress.note(str(failure))
         if failures:
@@ -94,7 +98,7 @@ def run_job(engine: Engine, *, program: str, doc: str | None, arguments: list[st
     return 0
 
 
-def _parse(program: str, doc: str | None, arguments: list[str] | None) -> argparse.Namespace:
+def _parse(program: str, doc: str | None, arguments: list[str] | None, further: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program, description=doc)
     parser.add_argument("--spec", required=True, help="runs and settings as JSON (toporep.train.spec.pack), or @file")
     parser.add_argument("--images", required=True, help="prepared images or features, netCDF")
@@ -106,6 +110,22 @@ def _parse(program: str, doc: str | None, arguments: list[str] | None) -> argpar
         "--mode", default="auto", choices=["auto", "solo", "stacked"], help="train runs apart or at once"
     )
     parser.add_argument("--log", help="file that gets the progress lines")
+    # How runs are computed, not what: results change by rounding alone. Provenance tells what was chosen. A workflow
+    # names them by environment variables, as it does the device.
+    if "convolution" in further:
+        parser.add_argument(
+            "--convolution",
+            default=os.environ.get("TOPOREP_CONVOLUTION", "unfold"),
+            choices=[*CONVOLUTIONS, "auto"],
+            help="how a stack computes convolutions; auto: the faster way here, measured",
+        )
+    if "cuda_graphs" in further:
+        parser.add_argument(
+            "--cuda-graphs",
+            default=os.environ.get("TOPOREP_CUDA_GRAPHS", "0") not in ("", "0"),
+            action=argparse.BooleanOptionalAction,
+            help="replay training steps as CUDA graphs",
+        )
     options = parser.parse_args(arguments)
     if options.spec.startswith("@"):
         options.spec = Path(options.spec[1:]).read_text(encoding="utf-8")
@@ -121,6 +141,7 @@ def _train(
     device: torch.device,
     stacked: bool,
     progress: Progress,
+    **further: Any,
 ) -> list[Divergence]:
     failures = []
     found = engine.train(
@@ -130,6 +151,7 @@ def _train(
         device=device,
         stacked=stacked,
         progress=progress,
+        **further,
     )
     for result in found:
         if isinstance(result, Divergence):

@@ -15,7 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toporep.device import set_precision
+from toporep.device import reduced_precision, set_precision
+from toporep.errors import TopoRepError
+from toporep.tensors import load_tensors
 from toporep.train.outcome import Divergence, Trained
 from toporep.train.progress import Progress
 from toporep.train.spec import RunSpec
@@ -59,6 +61,10 @@ class StackTrainer(ABC):
     def _restored(self, moments: dict[str, Tensor], epoch: int) -> dict[str, Tensor]:
         """The optimizer's state of a parameter after `epoch` epochs, with these moments."""
         return moments
+
+    def _precision(self) -> torch.autocast:
+        """Context for the forward pass of the model."""
+        return reduced_precision(self.device, precision_of(self.specs[0]))
 
     def _details(self) -> list[dict]:
         """What the provenance of each run tells beside settings and history."""
@@ -199,6 +205,11 @@ class FiniteCheck:
             )
 
 
+def precision_of(spec: RunSpec) -> str:
+    """How a run's products are computed (see `toporep.device`); float32 where its settings leave no choice."""
+    return spec.settings["training"].get("precision", "float32")
+
+
 def choose_stacked(mode: str, *, device: torch.device, runs: int) -> bool:
     """Decide whether runs train as one stack: "stacked", "solo", or "auto".
 
@@ -218,6 +229,7 @@ def train_groups(
     stacked: bool,
     progress: Progress,
     steps: int,
+    how: str = "",
 ) -> Iterator[Trained | Divergence]:
     """Train runs, all as one stack or one after the other; yield each as it ends.
 
@@ -229,15 +241,17 @@ def train_groups(
         stacked: train all runs at once.
         progress: told of every step.
         steps: of one run, from its first epoch to its last.
+        how: what else decides rounding, beside mode and device; see `mode_text`.
 
     Yields:
         `Trained`, or `Divergence` for a run whose loss is no longer a finite number; the other runs go on, and the
         state of that run's last whole epoch stays on disk.
     """
-    set_precision(device)
+    if specs:
+        set_precision(device, precision_of(specs[0]))
     # Rounding differs between modes and devices: no run is trained partly in one and partly in another.
-    how = f"{'stacked' if stacked else 'solo'} on {device.type}"
-    folders = {spec.run: StateFolder(state_folder(spec), f"{spec.identity} {how}") for spec in specs}
+    mode = mode_text(stacked=stacked, device=device, how=how)
+    folders = {spec.run: StateFolder(state_folder(spec), f"{spec.identity} {mode}") for spec in specs}
     pending = [list(specs)] if stacked else [[spec] for spec in specs]
     while pending:
         progress.expect(sum(map(len, pending)) * steps)
@@ -259,6 +273,27 @@ def train_groups(
             continue
         progress.finished += len(trained)
         yield from trained
+
+
+def mode_text(*, stacked: bool, device: torch.device, how: str = "") -> str:
+    """What a state's identity says of how it was computed."""
+    return f"{'stacked' if stacked else 'solo'} on {device.type}{how}"
+
+
+def has_state(specs: Sequence[RunSpec], state_folder: Callable[[RunSpec], Path], mode: str) -> bool:
+    """Whether a state of one of the runs, computed in this way (`mode_text`), lies on disk."""
+    return any(
+        _identity(path) == f"{spec.identity} {mode}"
+        for spec in specs
+        for path in Path(state_folder(spec)).glob("epoch-*.safetensors")
+    )
+
+
+def _identity(path: Path) -> str | None:
+    try:
+        return load_tensors(path)[1].get("identity")
+    except TopoRepError:
+        return None
 
 
 def _by_common_epoch(group: list[RunSpec], folders: dict) -> list[list[RunSpec]]:
