@@ -81,7 +81,7 @@ def test_sheets_must_fit_the_networks():
     text = str(caught.value)
     assert "conditions.tvae.window: 25 is longer than the shorter side of the sheet, 24" in text
     assert "conditions.tdann.datasets: expected a square sheet, whose sides are 10 mm, found [24, 32]" in text
-    assert "conditions.fc6: the pretrained layer has 4096 units, but the sheet [24, 32]" in text
+    assert "conditions.fc6: the pretrained layer has 4096 units, but the sheet [24, 32] has 768; write" in text
 
 
 def test_settings_of_a_run_are_those_of_its_own_model():

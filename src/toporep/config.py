@@ -299,7 +299,8 @@ def _category_problems(name: str, condition: dict[str, Any], paper: dict[str, An
         if model == "tdann" and grid[0] != grid[1]:
             yield Problem((*here, "datasets"), f"expected a square sheet, whose sides are 10 mm, found {grid}")
         if model == "fc6" and math.prod(grid) != _FC6_UNITS:
-            yield Problem(here, f"the pretrained layer has {_FC6_UNITS} units, but the sheet {grid}")
+            text = f"the pretrained layer has {_FC6_UNITS} units, but the sheet {grid} has {math.prod(grid)}"
+            yield Problem(here, f"{text}; write `datasets: []` to leave {name} out, or give it another model")
     network = paper["features"]["network"]
     if model == "fc6" and network != "alexnet":
         text = f"condition {name!r} is AlexNet's pretrained layer; write alexnet, or give it another model"
