@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _KEYS = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "Enter": 13}
+_PATIENCE = 30
 
 
 def find_chromium() -> str | None:
@@ -150,6 +152,7 @@ class Tab:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            assert select.select([self._read], [], [], _PATIENCE)[0], f"the browser has said nothing for {_PATIENCE} s"
             chunk = os.read(self._read, 1 << 20)
             assert chunk, "the browser has gone"
             self._buffer += chunk

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
 from toporep.evaluations import evaluation_of, evaluation_of_set, stage_of
+from toporep.runs import Run
 from toporep.workflow import Workflow
 
 # In pixels: text, boxes, distances. Widths of letters are an average, so boxes have room at their ends.
@@ -47,17 +50,17 @@ def rule_graph(workflow: Workflow) -> Graph:
     Rules that Snakemake names by job (`train_<paper>_…`) or by figure are one box.
     """
     graph = Graph()
-    jobs: Counter[str] = Counter()
     sources = _sources(workflow)
-    for path, rule in sources.items():
-        jobs[rule] += 1 if path.endswith(".nc") else 0
+    jobs, needed = _results(workflow, graph, sources)
+    runs = _evaluations(workflow, graph, jobs, needed)
     for job in workflow.training_jobs():
-        jobs["train"] += 1
-        paper, dataset = job.runs[0].paper, job.runs[0].dataset
-        for path in (workflow.images_of(paper, dataset), *workflow.beside_images(paper, dataset)):
-            graph.connect(sources[path], "train")
-    _evaluations(workflow, graph, jobs, sources)
-    _results(workflow, graph, jobs, sources)
+        if runs.intersection(job.runs):
+            jobs["train"] += 1
+            paper, dataset = job.runs[0].paper, job.runs[0].dataset
+            needed |= _connect(
+                graph, "train", (workflow.images_of(paper, dataset), *workflow.beside_images(paper, dataset)), sources
+            )
+    jobs.update(Counter(rule for path, rule in sources.items() if path in needed and path.endswith(".nc")))
     columns = {"prepare": 0, "features": 0, "image_list": 0, "train": 1, "analysis": 3}
     columns |= dict.fromkeys(("figures", "tables", "claims"), 4) | {"report": 5}
     labels = {"figures": "figure_…", "tables": "table_…", "claims": "claims_…", "train": _train_label(workflow)}
@@ -124,53 +127,59 @@ def _sources(workflow: Workflow) -> dict[str, str]:
     return {workflow.images_of(*pair): "prepare" for pair in sorted(used)} | found
 
 
-def _evaluations(workflow: Workflow, graph: Graph, jobs: Counter[str], sources: Mapping[str, str]) -> None:
+def _results(workflow: Workflow, graph: Graph, sources: Mapping[str, str]) -> tuple[Counter[str], set[str]]:
+    """Connect what figures, tables and ledgers read; number of jobs, and the files that all these read."""
+    shown = [("figures", *pair) for pair in workflow.figures()] + [("tables", *pair) for pair in workflow.tables()]
+    reads = [(kind, workflow.figure_inputs(paper, name).values()) for kind, paper, name in shown]
+    reads += [("claims", workflow.claims_inputs(paper).values()) for paper in workflow.claimed_papers()]
+    jobs: Counter[str] = Counter(kind for kind, _ in reads)
+    needed: set[str] = set()
+    for kind, inputs in reads:
+        graph.connect(kind, "report")
+        needed |= _connect(graph, kind, inputs, _made(workflow, inputs) | sources)
+    metrics = {
+        path.removesuffix(".nc").removesuffix("_summary") for path in needed if _stage(workflow, path) == "metrics"
+    }
+    for paper, dataset, analysis in sorted(path.split("/")[-3:] for path in metrics):
+        dumps = workflow.dumps_of(paper, dataset, analysis)
+        needed |= _connect(graph, "analysis", dumps, _made(workflow, dumps))
+    jobs |= Counter({"analysis": len(metrics), "report": 1})
+    return jobs, needed
+
+
+def _evaluations(workflow: Workflow, graph: Graph, jobs: Counter[str], needed: set[str]) -> set[Run]:
+    """Connect the evaluations of which something is needed, and add what they read; the runs that they evaluate."""
+    runs: set[Run] = set()
+    sources = _sources(workflow)
     for job in workflow.evaluation_jobs():
         for evaluation in workflow.evaluations_of(job):
+            if needed.isdisjoint(workflow.paths.evaluation(evaluation, run) for run in job.runs):
+                continue
             stage, inputs = stage_of(evaluation), workflow.evaluation_inputs(job, evaluation)
             jobs[stage] += 1
             graph.connect("train", stage)
-            for path in (inputs["images"], *inputs["beside"]):
-                graph.connect(sources[path], stage)
+            needed |= _connect(graph, stage, (inputs["images"], *inputs["beside"]), sources)
+            runs |= set(job.runs)
+    return runs
 
 
-def _results(workflow: Workflow, graph: Graph, jobs: Counter[str], sources: Mapping[str, str]) -> None:
-    metrics = set()
-    shown = [("figures", *pair) for pair in workflow.figures()] + [("tables", *pair) for pair in workflow.tables()]
-    for kind, paper, name in shown:
-        jobs[kind] += 1
-        graph.connect(kind, "report")
-        inputs = workflow.figure_inputs(paper, name).values()
-        metrics |= _connect(workflow, graph, kind, inputs, sources)
-    for paper in workflow.claimed_papers():
-        jobs["claims"] += 1
-        graph.connect("claims", "report")
-        metrics |= _connect(workflow, graph, "claims", workflow.claims_inputs(paper).values(), sources)
-    jobs["analysis"], jobs["report"] = len(metrics), 1
-    for paper, dataset, analysis in metrics:
-        for path in workflow.dumps_of(paper, dataset, analysis):
-            graph.connect(_stage(workflow, path), "analysis")
+def _connect(graph: Graph, kind: str, inputs: Iterable[str], made: Mapping[str, str]) -> set[str]:
+    """Connect a kind of rule with those that make its inputs; the inputs that rules make."""
+    found = {path for path in inputs if path in made}
+    for path in found:
+        graph.connect(made[path], kind)
+    return found
 
 
-def _connect(
-    workflow: Workflow, graph: Graph, kind: str, inputs: Iterable[str], sources: Mapping[str, str]
-) -> set[tuple[str, str, str]]:
-    """Connect what a rule reads; (paper, dataset, analysis) of the metric files among it."""
-    metrics, folder = set(), f"{workflow.config.root}/metrics/"
-    for path in inputs:
-        if path in sources:
-            graph.connect(sources[path], kind)
-        elif path.startswith(folder):
-            paper, dataset, name = path.removeprefix(folder).removesuffix(".nc").split("/")
-            metrics.add((paper, dataset, name.removesuffix("_summary")))
-            graph.connect("analysis", kind)
-        elif path.startswith(f"{workflow.config.root}/"):
-            graph.connect(_stage(workflow, path), kind)
-    return metrics
+def _made(workflow: Workflow, paths: Iterable[str]) -> dict[str, str]:
+    """Metric file or evaluation → the kind of rule that makes it."""
+    stages = {path: _stage(workflow, path) for path in paths if path.startswith(f"{workflow.config.root}/")}
+    return {path: "analysis" if stage == "metrics" else stage_of(stage) for path, stage in stages.items()}
 
 
 def _stage(workflow: Workflow, path: str) -> str:
-    return stage_of(path.removeprefix(f"{workflow.config.root}/").split("/")[0])
+    """The folder of a file below the root of results."""
+    return os.path.relpath(path, workflow.config.root).split("/")[0]
 
 
 def _train_label(workflow: Workflow) -> str:
@@ -257,8 +266,8 @@ def _room(graph: Graph, key: str) -> float:
     return (_HEIGHT if key in graph.nodes else _PASSING) + _GAP
 
 
-def _width(node: Node) -> float:
-    return max(len(node.label) * _LETTER, len(node.note) * _SMALL) + 2 * _PADDING
+def _width(node: Node) -> int:
+    return math.ceil(max(len(node.label) * _LETTER, len(node.note) * _SMALL)) + 2 * _PADDING
 
 
 def _curve(points: Sequence[tuple[float, float, float]]) -> list[str]:
