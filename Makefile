@@ -6,11 +6,12 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help environment demo report test test-slurm benchmarks lint lock clean-demo
+.PHONY: help environment demo report figures-from-published test test-slurm benchmarks lint lock clean-demo
 
 help:
 	@echo "make demo        every figure at demo scale: embedded images, no network, minutes"
 	@echo "make report      one page of what there is at the paper's scale; of the demo: make report SCALE=demo"
+	@echo "make figures-from-published  figures, tables and ledgers from results/published, without training"
 	@echo "make test        the tests"
 	@echo "make test-slurm  the tests on a real Slurm (Debian: slurm-wlm and munge; as root)"
 	@echo "make benchmarks  speed, as ratios measured in one run"
@@ -36,6 +37,9 @@ demo: environment
 
 report: environment
 	@$(BIN)/python -m toporep.cli.report $(if $(SCALE),--configfile config/$(SCALE).yaml)
+
+figures-from-published: environment
+	@OMP_NUM_THREADS=1 $(BIN)/python -m toporep.cli.from_published
 
 test: environment
 	@echo "Running the tests ..."
