@@ -24,8 +24,8 @@ include: "workflow/rules/report.smk"
 
 rule all:
     input:
-        [TOPOREP.figure_files(paper) for paper in TOPOREP.config.papers],
-        [TOPOREP.table_files(paper) for paper in TOPOREP.config.papers],
+        [TOPOREP.figure_files(paper) for paper in TOPOREP.sections],
+        [TOPOREP.table_files(paper) for paper in TOPOREP.sections],
         [TOPOREP.claims_files(paper) for paper in TOPOREP.config.papers],
 
 

@@ -54,6 +54,7 @@ def test_figure_6_draws_one_metric_and_figure_7_the_dumps(catalog):
 
 def test_every_analysis_of_the_paper_is_drawn(catalog):
     drawn = {analysis for figure in catalog["truong2025"].values() for analysis in figure["analyses"]}
+    drawn |= {analysis for figure in catalog["comparison"].values() for analysis in figure["across"]}
     assert drawn == set(PAPERS["truong2025"]["analyses"])
 
 

@@ -11,7 +11,10 @@ from typing import Any
 from toporep.config import did_you_mean, read_yaml, schema_problems
 from toporep.errors import TopoRepError
 
-_NOTHING = {"analyses": [], "per_run": [], "maps": False, "stimuli": False, "drawn": False}
+# The section of the catalog that is about all papers.
+COMPARISON = "comparison"
+
+_NOTHING = {"analyses": [], "across": [], "per_run": [], "maps": False, "stimuli": False, "drawn": False}
 _DEFAULTS = {**_NOTHING, "datasets": None, "published": None}
 
 
@@ -27,7 +30,8 @@ def load_catalog(
     Returns:
         paper → figure or table → title, caption, and what it shows: analyses (summaries) and per_run (metric files),
         lists of names; maps, stimuli and drawn, booleans; datasets, a list of roles or None for all; published, a file
-        in `config/published/<paper>/` or None.
+        in `config/published/<paper>/` or None. `COMPARISON`, after the papers, has the entries that show `across`:
+        analyses (summaries) of every paper that has them, if one of the given papers does.
 
     Raises:
         TopoRepError: The file is not valid, or it names an analysis, a data set or a file of published numbers that
@@ -41,6 +45,11 @@ def load_catalog(
         catalog = {paper: _with_defaults(content.get(paper, {})) for paper in papers}
         lines = [line for paper in papers for line in _figure_lines(paper, catalog[paper], papers[paper])]
         lines += [line for paper in papers for line in _published_lines(paper, catalog[paper], Path(path).parent)]
+        compared = _with_defaults(content.get(COMPARISON, {}))
+        lines += _comparison_lines(compared)
+        known = {analysis for paper in papers.values() for analysis in paper["analyses"]}
+        shown = {name: figure for name, figure in compared.items() if known & set(figure["across"])}
+        catalog |= {COMPARISON: shown} if shown else {}
     if lines:
         raise TopoRepError("\n".join(f"{path}: {line}" for line in lines))
     return catalog
@@ -99,10 +108,25 @@ def _figure_lines(paper: str, figures: Mapping[str, Any], paper_config: Mapping[
             for found in figure[key] or []:
                 if found not in known:
                     lines.append(f"{paper}.{name}.{key}: unknown {kind} {found!r}{did_you_mean(found, known)}")
+        if figure["across"]:
+            lines.append(f"{paper}.{name}.across: for entries of the section {COMPARISON!r} alone; give `analyses`")
         if not any(figure[key] for key in _NOTHING):
             lines.append(
                 f"{paper}.{name}: draws nothing; give `analyses`, `per_run`, or one of `maps`, `stimuli`, `drawn`: true"
             )
+    return lines
+
+
+def _comparison_lines(figures: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, figure in figures.items():
+        if not figure["across"]:
+            lines.append(f"{COMPARISON}.{name}: draws nothing; give `across`: analyses that papers have")
+        lines += [
+            f"{COMPARISON}.{name}.{key}: for entries of a paper alone; give `across`"
+            for key in (*_NOTHING, "datasets", "published")
+            if key != "across" and figure[key]
+        ]
     return lines
 
 

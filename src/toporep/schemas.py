@@ -119,6 +119,7 @@ def _analysis(
 _THRESHOLD = {"threshold": (("threshold",), "float64")}
 _VARIANT = {"variant": (("variant",), "str")}
 _QUANTITY = {"quantity": (("quantity",), "str")}
+_NULLS = ("_null", "_null_low", "_null_high")
 
 _SCHEMAS = (
     Schema(
@@ -859,6 +860,46 @@ _SCHEMAS = (
         },
         coords={"part": (("part",), "str")},
         attrs=("classes",),
+    ),
+    # Sheets of all papers, by one set of metrics.
+    *_analysis(
+        "atlas",
+        {
+            # Each with the same of units in random places: mean, 2.5 % and 97.5 % quantiles over draws.
+            **{f"morans_i{of}": ("variant",) for of in ("", "_excess", *_NULLS)},
+            **{f"nearest{of}": () for of in ("", *_NULLS)},
+            **{f"colocalization{of}": ("threshold",) for of in ("", *_NULLS)},
+            **{f"smoothness{of}": () for of in ("", *_NULLS)},
+            # Of shuffled labels.
+            **{f"selective_share{of}": () for of in ("", *_NULLS)},
+            "smoothness_label_null": (),
+            "all_pairs": (),
+            "correlation": ("bin",),
+            "alike_share": ("threshold",),
+            # Participation ratio over the number of units; of units whose images are in orders of their own.
+            "dimensionality": (),
+            "dimensionality_null": (),
+            "participation_ratio": (),
+            "constant_share": (),
+            "torus": (),
+        },
+        coords={
+            **_VARIANT,
+            **_THRESHOLD,
+            # Edges, in units of the sheet's width.
+            "bin_low": (("bin",), "float64"),
+            "bin_high": (("bin",), "float64"),
+        },
+        may_be_nan=[
+            *(
+                f"{name}{of}"
+                for name in ("morans_i", "nearest", "colocalization", "smoothness")
+                for of in ("", *_NULLS)
+            ),
+            *("morans_i_excess", "smoothness_label_null", "all_pairs", "correlation"),
+            *("dimensionality", "dimensionality_null", "participation_ratio"),
+        ],
+        attrs=("images", "classes", "units", "rows", "cols", "chance_morans_i"),
     ),
 )
 

@@ -50,7 +50,7 @@ class Workflow:
 
     Attributes:
         config: the validated configuration.
-        catalog: figures and tables by paper.
+        catalog: figures and tables by paper, and across papers under `toporep.catalog.COMPARISON`.
         paths: where files lie.
         run_pattern: a run's id with Snakemake's wildcards in place of its parts.
         train_command: the shell command of every training rule.
@@ -221,26 +221,31 @@ class Workflow:
         """Settings of an analysis, as JSON."""
         return canonical_json(self._analysis(paper, analysis)["settings"])
 
-    def figures(self) -> list[tuple[str, str]]:
-        """(paper, figure) of every figure."""
-        return [(paper, name) for paper, entries in self.catalog.items() for name in entries if not is_table(name)]
+    @property
+    def sections(self) -> list[str]:
+        """What the catalog is divided into: the papers, and what is across them, if anything."""
+        return list(self.catalog)
+
+    def figures(self, *, comparison: bool = False) -> list[tuple[str, str]]:
+        """(paper, figure) of every figure of a paper; with `comparison` also those across papers."""
+        return [pair for pair in self._entries(comparison) if not is_table(pair[1])]
 
     def figure_files(self, paper: str) -> list[str]:
-        """The files of all figures of a paper."""
-        figures = [name for owner, name in self.figures() if owner == paper]
+        """The files of all figures of a paper, or across papers."""
+        figures = [name for owner, name in self.figures(comparison=True) if owner == paper]
         return [self.paths.figure(paper, figure, ext) for figure in figures for ext in _EXTENSIONS["figure"]]
 
     def figure_by_name(self, figure: str, ext: str) -> str:
         """The file of a figure that is named without its paper."""
         return self.paths.figure(*resolve(figure, self.catalog), ext)
 
-    def tables(self) -> list[tuple[str, str]]:
-        """(paper, table) of every table."""
-        return [(paper, name) for paper, entries in self.catalog.items() for name in entries if is_table(name)]
+    def tables(self, *, comparison: bool = False) -> list[tuple[str, str]]:
+        """(paper, table) of every table of a paper; with `comparison` also those across papers."""
+        return [pair for pair in self._entries(comparison) if is_table(pair[1])]
 
     def table_files(self, paper: str) -> list[str]:
-        """The files of all tables of a paper."""
-        tables = [name for owner, name in self.tables() if owner == paper]
+        """The files of all tables of a paper, or across papers."""
+        tables = [name for owner, name in self.tables(comparison=True) if owner == paper]
         return [self.paths.table(paper, table, ext) for table in tables for ext in _EXTENSIONS["table"]]
 
     def table_by_name(self, table: str, ext: str) -> str:
@@ -249,11 +254,14 @@ class Workflow:
 
     def table_settings(self, paper: str, table: str) -> str:
         """A table's own settings, as JSON."""
-        return canonical_json(self.config.papers[paper].get("tables", {}).get(table, {}))
+        return canonical_json(self.config.papers.get(paper, {}).get("tables", {}).get(table, {}))
 
     def figure_inputs(self, paper: str, figure: str) -> dict[str, str]:
         """Files that a figure draws or a table lists, by name, in panel order."""
-        entry, config = self.catalog[paper][figure], self.config.papers[paper]
+        entry = self.catalog[paper][figure]
+        if entry["across"]:
+            return self._compared(entry["across"])
+        config = self.config.papers[paper]
         datasets = entry["datasets"] or list(config["datasets"])
         inputs = self._map_inputs(config, figure) if entry["maps"] else {}
         if entry["stimuli"]:
@@ -277,7 +285,7 @@ class Workflow:
 
     def figure_settings(self, paper: str, figure: str) -> str:
         """A figure's own drawing settings, as JSON."""
-        settings = dict(self.config.papers[paper].get("figures", {}).get(figure, {}))
+        settings = dict(self.config.papers.get(paper, {}).get("figures", {}).get(figure, {}))
         if self.catalog[paper][figure]["stimuli"]:
             # The noise that it shows is the one that networks see.
             noise = self.config.papers[paper]["evaluations"]["image_noise"]
@@ -347,6 +355,21 @@ class Workflow:
         for paper in self.claimed_papers():
             self.claims(paper)
 
+    def _entries(self, comparison: bool) -> list[tuple[str, str]]:
+        """(section, figure or table) of the papers, and with `comparison` also of what is across them."""
+        sections = self.sections if comparison else self.config.papers
+        return [(section, name) for section in sections for name in self.catalog[section]]
+
+    def _compared(self, analyses: Iterable[str]) -> dict[str, str]:
+        """Summaries of the analyses, of every paper that has them, by `<paper>.<dataset>.<analysis>`."""
+        return {
+            f"{paper}.{dataset}.{analysis}": self.paths.summary(paper, dataset, analysis)
+            for analysis in analyses
+            for paper, config in self.config.papers.items()
+            if analysis in config["analyses"]
+            for dataset in config["datasets"]
+        }
+
     def _map_inputs(self, config: Mapping[str, Any], figure: str) -> dict[str, str]:
         choice = config["figures"][figure]
         runs = run_table(config, datasets=[choice["dataset"]], conditions=choice["conditions"])
@@ -393,7 +416,7 @@ class Workflow:
         if stage in ("figure", "table") and len(below) == 1:
             return None
         paper = below[0].split(".")[0].removesuffix("_points")
-        paper = paper if paper in self.config.papers else SHARED
+        paper = paper if paper in self.sections else SHARED
         # A training job writes three files a network, an evaluation one.
         files = len(parts) // 3 if stage == "train" else len(parts)
         declared = {"table": "figure", "claims": "analysis"}.get(stage, stage)
@@ -407,7 +430,7 @@ class Workflow:
     def audit(self, planned: Iterable[Planned | None]) -> str:
         """What a dry run says at its end of the jobs that would run."""
         jobs = [job for job in planned if job is not None]
-        return audit_text(jobs, self.config.papers, scale=self.config.scale, root=self.config.root)
+        return audit_text(jobs, self.sections, scale=self.config.scale, root=self.config.root)
 
     def check_targets(self, targets: Iterable[str], *, rules: Iterable[str]) -> None:
         """Refuse a target that nothing makes, naming near ones.
@@ -435,9 +458,9 @@ class Workflow:
                 if ext not in extensions:
                     raise TopoRepError(f"target {target}: expected one of .{', .'.join(extensions)}, found .{ext}")
         if "/" not in path and path not in rules and not os.path.exists(path):
-            known = {name: name for name in ("all", *self.config.papers)}
-            files = {figure: self.paths.figure_alias(figure) for _, figure in self.figures()}
-            files |= {table: self.paths.table_alias(table, "md") for _, table in self.tables()}
+            known = {name: name for name in ("all", *self.sections)}
+            files = {figure: self.paths.figure_alias(figure) for _, figure in self.figures(comparison=True)}
+            files |= {table: self.paths.table_alias(table, "md") for _, table in self.tables(comparison=True)}
             near = [name for name in files if path.lower() in name.lower()]
             near = near or difflib.get_close_matches(path, [*known, *files], n=3, cutoff=0.4)
             names = [{**files, **known}[name] for name in near or known]

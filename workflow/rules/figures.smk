@@ -1,7 +1,7 @@
 # Metrics → figures; the targets that a user asks for.
 
 
-for paper in TOPOREP.config.papers:
+for paper in TOPOREP.sections:
 
     rule:
         name:
@@ -13,7 +13,7 @@ for paper in TOPOREP.config.papers:
 
 
 # A rule a figure, so that each has a caption of its own in Snakemake's report.
-for paper, figure in TOPOREP.figures():
+for paper, figure in TOPOREP.figures(comparison=True):
 
     rule:
         name:

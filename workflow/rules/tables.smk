@@ -2,7 +2,7 @@
 
 
 # A rule a table, so that each has a caption of its own in Snakemake's report.
-for paper, table in TOPOREP.tables():
+for paper, table in TOPOREP.tables(comparison=True):
 
     rule:
         name:
