@@ -261,6 +261,10 @@ def test_figure_1_shows_baseline_tvae_and_tdann_with_numbers_of_the_maps_shown(d
     untrained = neighbor_r(d_of(metric, "tvae_untrained"), torus=True)
     (null,) = table[table["condition"] == "tvae"]["neighbor_r_label_shuffled"].unique()
     assert f"{untrained:.2f} | {null:.2f}" in texts(found)
+    run = metric.isel(run=run_index(metric, "tvae"))
+    patch, in_random_places = float(run["largest_patch"][0]), float(run["largest_patch_unit_null"])
+    assert f"{patch:.0f} | {in_random_places:.1f}" in texts(found)
+    assert in_random_places != float(run["largest_patch_label_null"])
     assert table[table["condition"] == "tdann"]["neighbor_r_untrained"].isna().all()
     assert "window 9 × 9" in texts(found)
 

@@ -347,7 +347,7 @@ def _describe(dataset: xr.Dataset) -> str:
     if "nll" in dataset:
         bound = float(sum(dataset[name] for name in ("nll", "kl_z", "kl_u")).mean())
         return f"{text}, negative ELBO {bound:.1f} nats an image"
-    if "predicted" in dataset:
+    if "predicted" in dataset and (dataset["label"] >= 0).any():
         return f"{text}, accuracy {float((dataset['predicted'] == dataset['label']).mean()):.3f}"
     return text
 

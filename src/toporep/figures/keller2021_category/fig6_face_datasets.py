@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from toporep.figures.keller2021_category.maps import (
     SELECTIVITY_LABELS,
     Row,
     absent_from,
+    broken,
     draw_page,
     seeds_text,
     selectivity_lines,
@@ -53,7 +53,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     rows = []
     for condition in _CONDITIONS:
         titles = [
-            textwrap.wrap(set_title(metrics[name].attrs, of_set), 24) if not rows else ("",)
+            (broken(set_title(metrics[name].attrs, of_set), 24) if not rows else "",)
             for name, of_set in _CONTRASTS.items()
         ]
         panels = [

@@ -156,12 +156,15 @@ def _small_print(metric: xr.Dataset, summary: xr.Dataset, conditions: Sequence[s
     return [
         "The window is the square of units that share a denominator, on a torus that is otherwise the same. Above: "
         "Cohen's d of each unit; r of adjacent units, that of the untrained network with the main window and that of "
-        f"maps of images whose labels are shuffled; patch: adjacent units with d of at least {threshold_of(metric):g}.",
+        f"maps of images whose labels are shuffled; patch: adjacent units with d of at least {threshold_of(metric):g}, "
+        "and the mean of the same units in random places; reliability: r of the maps of two halves of the images, for "
+        "all of them (Spearman-Brown).",
         f"Below: Pearson's r of all pairs of units over images, against their distance. {images_line(summary)}. Lines: "
         "mean over pairs, then over seeds; band: ± SD over the pairs of a bin. Thin: less the mean of each set of "
         "images. Dashed black: 1 / (distance + 1), which a TDANN's loss asks for and a TVAE's does not. Dotted: from "
-        "here on the windows of two units of a row share nothing. Chance: units in random places have the same r at "
-        "every distance. The untrained network (its r after a bar) has what a window gives without learning.",
+        "here on the windows of two units of a row share nothing (no line: all windows overlap). Chance: units in "
+        "random places have the same r at every distance. The untrained network (its r after a bar) has what a window "
+        "gives without learning.",
         *provenance_lines(metric.attrs, seeds=seeds, absent=absent),
     ]
 

@@ -59,7 +59,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     attrs = [metric.attrs for metric in (*metrics.values(), classes)]
     lines = [
         *selectivity_lines(list(metrics.values())),
-        joint_lines(classes),
+        joint_lines(classes, named=True),
         *provenance_lines(
             *attrs,
             sets=[*sets_of(CONTRASTS), "headless", "hands", "places"],

@@ -59,7 +59,7 @@ CONTRASTS = {
 SELECTIVITY_LABELS = (
     "neighbor r",
     "untrained | labels shuffled",
-    "largest patch | labels shuffled",
+    "largest patch | units shuffled",
     "split-half reliability",
 )
 SINGLE_LABELS = ("neighbor r", "active units", "r with other sets' images")
@@ -80,7 +80,7 @@ class Panel:
         values: (rows, cols), of an image (rows, cols, 3); None if the network was not trained.
         name: what the map is, for the table.
         condition, seed: of the network.
-        title: lines over it.
+        title: lines over it, the first of them bold; a long one has line breaks.
         numbers: lines under it.
         measured: numbers of the whole map, for the table.
         marks: (row, col) → what is marked there, as numbers of `MARKERS`.
@@ -235,6 +235,8 @@ def selectivity_panel(
         "largest_patch": float(run["largest_patch"].sel(quantity="activation")),
         "largest_patch_label_shuffled": float(run["largest_patch_label_null"]),
         "largest_patch_p_label": float(run["patch_p_label"]),
+        "largest_patch_unit_shuffled": float(run["largest_patch_unit_null"]),
+        "largest_patch_p_unit": float(run["patch_p_unit"]),
         "reliability": float(run["reliability"]),
     }
     values = run["d"].sel(quantity="activation").values.reshape(grid_of(metric))
@@ -319,7 +321,12 @@ def image_panel(metric: xr.Dataset, of_set: str, *, example: int = 0, title: Seq
 
 def heading_of(metric: xr.Dataset, condition: str) -> tuple[str, ...]:
     """Lines over a map: the condition, and its window where it has one."""
-    return (*textwrap.wrap(label_of(condition, metric.attrs), 22), window_text(metric.attrs, condition))
+    return broken(label_of(condition, metric.attrs), 22), window_text(metric.attrs, condition)
+
+
+def broken(text: str, width: int) -> str:
+    """Break a long line of a title."""
+    return "\n".join(textwrap.wrap(text, width))
 
 
 def boundary_of(run: xr.Dataset) -> str:
@@ -345,17 +352,19 @@ def selectivity_lines(metrics: Sequence[xr.Dataset]) -> list[str]:
         "Neighbor r: Pearson's r of d between units that share an edge; 0 without order on the sheet. Untrained: of "
         "the same TVAE before training (no other network has one here). Labels shuffled: mean over "
         f"{settings['shuffles']} maps of the same responses with the images of the two sets exchanged at random, of a "
-        f"sample of the images. Largest patch: connected units with d ≥ {settings['threshold']:g}. Reliability: r of "
-        "the maps of two halves of that sample, for the whole of it (Spearman-Brown). None of these numbers is in "
-        "the paper.",
+        "sample of the images. Largest patch: connected units with "
+        f"d ≥ {settings['threshold']:g}. Units shuffled: mean over as many maps of the same units in random places. "
+        "Reliability: r of the maps of two halves of that sample, for the whole of it (Spearman-Brown). None of these "
+        "numbers is in the paper.",
     ]
 
 
-def joint_lines(metric: xr.Dataset) -> str:
-    """Small print that says what joint maps show and what the numbers under them are."""
+def joint_lines(metric: xr.Dataset, *, named: bool = False) -> str:
+    """Small print that says what joint maps show and what the numbers under them are; `named` as for `joint_panel`."""
+    largest = "" if named else " largest d,"
     return (
         "Classes: the one class for which d against the images of all others together is at least "
-        f"{threshold_of(metric):g}. Numbers of a class: share of units that pass, largest d, and largest connected "
+        f"{threshold_of(metric):g}. Numbers of a class: share of units that pass,{largest} and largest connected "
         "patch, in brackets the mean if the same units lay on the sheet at random (not in the paper)."
     )
 
@@ -493,7 +502,8 @@ def _example(metric: xr.Dataset, of_set: str, example: int) -> xr.Dataset:
 
 
 def _selectivity_numbers(measured: Mapping[str, float]) -> list[str]:
-    patch, null = measured["largest_patch"], measured["largest_patch_label_shuffled"]
+    # Where labels are shuffled no unit is selective, however its neighbors are: that patch is 0 in any map.
+    patch, null = measured["largest_patch"], measured["largest_patch_unit_shuffled"]
     return [
         number(measured["neighbor_r"]),
         f"{number(measured['neighbor_r_untrained'])} | {number(measured['neighbor_r_label_shuffled'])}",
@@ -512,8 +522,9 @@ def _class_numbers(measured: Mapping[str, float], name: str, named: bool) -> str
     return f"{percent(share)} | {number(d)} | {number(patch, 0)} ({number(null, 1)})"
 
 
-def _lines(title: Sequence[str]) -> list[str]:
-    return [line for line in title if line]
+def _lines(title: Sequence[str]) -> list[tuple[int, str]]:
+    """Lines to write, each with the place of its entry in the title."""
+    return [(entry, line) for entry, text in enumerate(filter(None, title)) for line in text.split("\n")]
 
 
 def _draw_names(sheet: Sheet, row: Row, top: float, side: float, margin: float) -> None:
@@ -531,10 +542,10 @@ def _draw_panel(sheet: Sheet, panel: Panel, left: float, top: float, side: float
     title = _lines(panel.title)
     look_of = style_of(panel.condition)
     # A color stands for a condition only where the condition is named.
-    color = look_of.color if panel.condition and title and title[0] in look_of.label else "black"
-    for index, line in enumerate(title):
+    color = look_of.color if panel.condition and title and title[0][1] in look_of.label else "black"
+    for index, (entry, line) in enumerate(title):
         height = top - 0.02 - _TITLE * (len(title) - index - 0.5)
-        look = {"fontsize": 7, "fontweight": "bold", "color": color} if index == 0 else {"color": "0.3"}
+        look = {"fontsize": 7, "fontweight": "bold", "color": color} if entry == 0 else {"color": "0.3"}
         sheet.text(left + side / 2, height, line, ha="center", **look)
     axes = sheet.axes(left, top, side, side)
     if panel.values is None:
