@@ -116,9 +116,9 @@ def write_provenance(workflow: Workflow, run: Any, **over: Any) -> None:
 
 def write_results(workflow: Workflow, *, rows: int = 8, size: tuple[int, int] = (60, 40), noise: int = 12) -> None:
     """Write every figure, table and ledger below the current folder, three runs and some benchmarks."""
-    for seed, pair in enumerate(workflow.figures()):
+    for seed, pair in enumerate(workflow.figures(comparison=True)):
         draw(workflow.paths.figure(*pair, "png"), seed=seed, size=size, noise=noise)
-    for paper, name in workflow.tables():
+    for paper, name in workflow.tables(comparison=True):
         path = Path(workflow.paths.table(paper, name, "md"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(table(name), encoding="utf-8")

@@ -126,8 +126,8 @@ def pixels(uri: str) -> np.ndarray:
 
 def test_every_figure_is_there_pixel_by_pixel(results, complete):
     workflow = demo_workflow()
-    assert len(complete.find("figure")) == len(workflow.figures()) > 50
-    for paper, name in workflow.figures():
+    assert len(complete.find("figure")) == len(workflow.figures(comparison=True)) > 50
+    for paper, name in workflow.figures(comparison=True):
         article = complete.by_id(f"{paper}-{name}")
         (image,) = [each for each in complete.find("img") if article in each.parents]
         original = Image.open(results / workflow.paths.figure(paper, name, "png"))
@@ -138,7 +138,7 @@ def test_every_figure_is_there_pixel_by_pixel(results, complete):
 
 
 def test_every_table_is_there_with_its_kinds_of_numbers(complete):
-    for paper, name in demo_workflow().tables():
+    for paper, name in demo_workflow().tables(comparison=True):
         article = complete.by_id(f"{paper}-{name}")
         rows = [each for each in complete.find("tr") if article in each.parents and each.parents[-1].tag == "tbody"]
         assert [row.text for row in rows] == [f"{name} A paper 1.5", "here 2.5", "here, untrained 3.5", "null 4.5"]
@@ -226,7 +226,9 @@ def test_nothing_at_all_is_no_error(tmp_path, monkeypatch, capsys):
     report.main(["--configfile", str(REPOSITORY / "config" / "demo.yaml")])
     html = Page((tmp_path / "results" / "demo" / "report.html").read_text(encoding="utf-8"))
     workflow = demo_workflow()
-    count = len(workflow.figures()) + len(workflow.tables()) + len(workflow.claimed_papers())
+    count = (
+        len(workflow.figures(comparison=True)) + len(workflow.tables(comparison=True)) + len(workflow.claimed_papers())
+    )
     assert len(html.find("p", **{"class": "missing"})) == count
     assert f"{count} of {count} figures, tables and ledgers are missing" in capsys.readouterr().out
 
@@ -382,7 +384,7 @@ def test_disk_is_that_of_the_stages(world):
     assert set(rows) == {"runs", "claims", "figures", "tables", "benchmarks"}
     tables = list(Path("results/demo/tables").rglob("*.md"))
     assert rows["tables"] == (len(tables), sum(path.stat().st_size for path in tables))
-    assert rows["figures"][0] == len(demo_workflow().figures())
+    assert rows["figures"][0] == len(demo_workflow().figures(comparison=True))
 
 
 def test_what_was_trained_and_with_what(world):

@@ -5,8 +5,8 @@ from toporep.config import canonical_json
 
 rule report:
     input:
-        figures=[TOPOREP.paths.figure(paper, figure, "png") for paper, figure in TOPOREP.figures()],
-        tables=[TOPOREP.paths.table(paper, table, "md") for paper, table in TOPOREP.tables()],
+        figures=[TOPOREP.paths.figure(paper, figure, "png") for paper, figure in TOPOREP.figures(comparison=True)],
+        tables=[TOPOREP.paths.table(paper, table, "md") for paper, table in TOPOREP.tables(comparison=True)],
         claims=[TOPOREP.paths.claims(paper, ".csv") for paper in TOPOREP.claimed_papers()],
         texts=[
             os.path.relpath(path)

@@ -59,8 +59,8 @@ def _configuration(options: argparse.Namespace, folder: Path) -> Mapping[str, An
 
 
 def _completeness(workflow: Workflow) -> str:
-    files = [workflow.paths.figure(*pair, "png") for pair in workflow.figures()]
-    files += [workflow.paths.table(*pair, "md") for pair in workflow.tables()]
+    files = [workflow.paths.figure(*pair, "png") for pair in workflow.figures(comparison=True)]
+    files += [workflow.paths.table(*pair, "md") for pair in workflow.tables(comparison=True)]
     files += [workflow.paths.claims(paper, ".csv") for paper in workflow.claimed_papers()]
     missing = [file for file in files if not Path(file).is_file()]
     return f"{len(missing)} of {len(files)} figures, tables and ledgers are missing" if missing else "complete"

@@ -129,7 +129,9 @@ def _sources(workflow: Workflow) -> dict[str, str]:
 
 def _results(workflow: Workflow, graph: Graph, sources: Mapping[str, str]) -> tuple[Counter[str], set[str]]:
     """Connect what figures, tables and ledgers read; number of jobs, and the files that all these read."""
-    shown = [("figures", *pair) for pair in workflow.figures()] + [("tables", *pair) for pair in workflow.tables()]
+    shown = [("figures", *pair) for pair in workflow.figures(comparison=True)] + [
+        ("tables", *pair) for pair in workflow.tables(comparison=True)
+    ]
     reads = [(kind, workflow.figure_inputs(paper, name).values()) for kind, paper, name in shown]
     reads += [("claims", workflow.claims_inputs(paper).values()) for paper in workflow.claimed_papers()]
     jobs: Counter[str] = Counter(kind for kind, _ in reads)

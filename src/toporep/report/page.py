@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from toporep.catalog import is_table
+from toporep.catalog import COMPARISON, is_table
 from toporep.claims.ledger import FULL_SCALE
 from toporep.config import read_yaml
 from toporep.report import captions, deviations, graph, ledger, markdown, software, usage
@@ -62,7 +62,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper in the page: what it shows, what it claims, what was trained for it, and how it hangs together."""
+    """A paper in the page, or what is across papers: what it shows, claims, trained, and how that hangs together."""
 
     key: str
     title: str
@@ -84,7 +84,7 @@ class Paper:
         names = re.findall(r"(\w[\w'’-]+),", self.citation.partition("(")[0])
         year = re.search(r"\((\d{4})", self.citation)
         joined = " & ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-        return f"{joined} {year[1]}" if names and year else self.key
+        return f"{joined} {year[1]}" if names and year else self.title
 
     @property
     def missing(self) -> list[Shown]:
@@ -109,6 +109,7 @@ def render(workflow: Workflow) -> str:
     networks = software.trained(workflow, provenance)
     used = usage.read_usage(workflow)
     papers = [_paper(workflow, key, anchors[key], networks) for key in workflow.config.papers]
+    papers += [_comparison(workflow)] if COMPARISON in workflow.sections else []
     style, script = (_text(name) for name in ("page.css", "page.js"))
     return _template().render(
         papers=papers,
@@ -167,6 +168,26 @@ def _paper(
             graph.svg(graph.paper_graph(workflow, key), title=f"From images to figures: {key}", name=f"graph-{key}")
         ),
         link=partial(ledger.link, claims=anchors, deviations=deviation_anchors),
+    )
+
+
+def _comparison(workflow: Workflow) -> Paper:
+    """What is across papers, as one more section."""
+    names = list(workflow.catalog[COMPARISON])
+    return Paper(
+        key=COMPARISON,
+        title="Across papers",
+        citation="",
+        figures=tuple(_figure(workflow, COMPARISON, name) for name in names if not is_table(name)),
+        tables=tuple(_table(workflow, COMPARISON, name) for name in names if is_table(name)),
+        has_claims=False,
+        claims=(),
+        counts=(),
+        checks=(),
+        claims_command="",
+        networks=(),
+        graph=Markup(""),
+        link=None,
     )
 
 
