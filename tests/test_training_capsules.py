@@ -52,7 +52,13 @@ def data_of(dataset: str = "mnist") -> TrainingData:
 
 
 def train(
-    specs: list[RunSpec], folder: Path, *, stacked: bool = False, dataset: str = "mnist", device: torch.device = CPU
+    specs: list[RunSpec],
+    folder: Path,
+    *,
+    stacked: bool = False,
+    dataset: str = "mnist",
+    device: torch.device = CPU,
+    cuda_graphs: bool = False,
 ) -> list:
     progress = Progress("test", runs=len(specs), log=None)
     return list(
@@ -63,6 +69,7 @@ def train(
             device=device,
             stacked=stacked,
             progress=progress,
+            cuda_graphs=cuda_graphs,
         )
     )
 
@@ -176,12 +183,48 @@ def test_a_run_that_was_killed_ends_at_the_same_bytes(tmp_path, monkeypatch, sta
             assert torch.equal(tensor, second.tensors[name]), name
 
 
+@pytest.mark.parametrize("condition", ["tvae_5_36", "tvae_5_36_projected", "vae"])
+def test_bf16_training_lowers_the_loss_and_keeps_float32_weights(tmp_path, condition):
+    """Both ways to normalize weights, and none. bf16 keeps 8 bits: the terms of the loss agree to some percent."""
+    found = {}
+    for precision in ("float32", "bf16"):
+        specs = specs_of(run_of(condition), run_of(condition, 1), precision=precision, epochs=4)
+        alone = [train([spec], tmp_path / precision)[0] for spec in specs]
+        stack = train(specs, tmp_path / f"{precision} stack", stacked=True)
+        found[precision] = alone
+        for one, other in zip(alone, stack, strict=True):
+            assert {tensor.dtype for tensor in one.tensors.values()} == {torch.float32}
+            assert one.history[-1]["negative_elbo"] < one.history[0]["negative_elbo"]
+            assert other.history[-1]["nll"] == pytest.approx(one.history[-1]["nll"], rel=1e-3)
+    for exact, rounded in zip(*found.values(), strict=True):
+        assert rounded.history[-1]["nll"] == pytest.approx(exact.history[-1]["nll"], rel=0.02)
+        assert rounded.history[-1]["nll"] != exact.history[-1]["nll"]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision, rel", [("tf32", 5e-3), ("bf16", 2e-2)])
+@pytest.mark.parametrize("cuda_graphs", [False, True])
+def test_reduced_precision_on_a_gpu_stays_near_float32_on_a_cpu(tmp_path, precision, rel, cuda_graphs):
+    runs = run_of("tvae_5_36"), run_of("bubble_1_4", 1)
+    here = train(specs_of(*runs, epochs=4), tmp_path / "cpu")
+    there = train(
+        specs_of(*runs, epochs=4, precision=precision),
+        tmp_path / "cuda",
+        stacked=True,
+        device=torch.device("cuda"),
+        cuda_graphs=cuda_graphs,
+    )
+    for first, second in zip(here, there, strict=True):
+        assert second.history[-1]["nll"] == pytest.approx(first.history[-1]["nll"], rel=rel)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("cuda_graphs", [False, True])
 @pytest.mark.parametrize("stacked", [False, True])
-def test_a_gpu_trains_the_same_networks(tmp_path, stacked):
+def test_a_gpu_trains_the_same_networks(tmp_path, stacked, cuda_graphs):
     specs = specs_of(run_of("tvae_5_36"), run_of("bubble_1_4", 1))
     here = train(specs, tmp_path / "cpu")
-    there = train(specs, tmp_path / "cuda", stacked=stacked, device=torch.device("cuda"))
+    there = train(specs, tmp_path / "cuda", stacked=stacked, device=torch.device("cuda"), cuda_graphs=cuda_graphs)
     for first, second in zip(here, there, strict=True):
         assert second.history[-1]["nll"] == pytest.approx(first.history[-1]["nll"], rel=1e-4)
         for name, tensor in first.tensors.items():

@@ -20,7 +20,9 @@ from training_jobs import FILES, GRID, Job, make_job, run_of, specs_of, tiny_ima
 from toporep import rng
 from toporep.errors import TopoRepError
 from toporep.models import MODELS, SheetCNN
+from toporep.models.layers import CONVOLUTIONS
 from toporep.train import engine
+from toporep.train.convolution import measure_convolutions
 from toporep.train.engine import HISTORY_COLUMNS, TrainingData, split, train_runs
 from toporep.train.objective import Objective
 from toporep.train.progress import Progress
@@ -47,18 +49,29 @@ def one_thread(restore_torch: None) -> None:
     torch.set_num_threads(1)
 
 
-def train(model: str, runs: list, folder: Path, *, stacked: bool, **training) -> dict:
-    """Train in this process; returns run → Trained."""
-    data = tiny_images(model)
-    specs = specs_of(model, [run_of(model, *run) for run in runs], data, **training)
+def train(
+    model: str,
+    runs: list,
+    folder: Path,
+    *,
+    stacked: bool,
+    device: torch.device = CPU,
+    how: dict | None = None,
+    data: TrainingData | None = None,
+    **training,
+) -> dict:
+    """Train in this process; returns run → Trained. `how`: convolution and cuda_graphs; `training`: settings."""
+    tiny = tiny_images(model)
+    specs = specs_of(model, [run_of(model, *run) for run in runs], tiny, **training)
     progress = Progress("test", runs=len(specs))
     results = train_runs(
         specs,
-        TrainingData(data.images_train, data.label_train),
+        data or TrainingData(tiny.images_train, tiny.label_train),
         state_folder=lambda spec: folder / spec.run.id,
-        device=CPU,
+        device=device,
         stacked=stacked,
         progress=progress,
+        **(how or {}),
     )
     return {result.spec.run: result for result in results}
 
@@ -255,7 +268,8 @@ def test_masks_do_not_depend_on_how_many_steps_are_drawn_at_once(tmp_path: Path,
 
 
 @both
-def test_a_stack_agrees_with_its_runs_alone_after_an_epoch(tmp_path: Path, model: str) -> None:
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+def test_a_stack_agrees_with_its_runs_alone_after_an_epoch(tmp_path: Path, model: str, convolution: str) -> None:
     """Metrics and functions agree within rounding.
 
     Both modes sum the same products in another order, so they differ by float32 rounding (6e-8), which the steps of
@@ -265,7 +279,7 @@ def test_a_stack_agrees_with_its_runs_alone_after_an_epoch(tmp_path: Path, model
     (relative, losses) and 4e-4 (logits), but 3e-3 in single parameters; a wrong strength, mask or loss changes the
     first digits.
     """
-    together = train(model, MIXED[model], tmp_path / "stack", stacked=True, epochs=1)
+    together = train(model, MIXED[model], tmp_path / "stack", stacked=True, epochs=1, how={"convolution": convolution})
     data = tiny_images(model)
     images = torch.from_numpy(data.images_test).permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.25)
     for index, run in enumerate(MIXED[model]):
@@ -281,6 +295,120 @@ def test_a_stack_agrees_with_its_runs_alone_after_an_epoch(tmp_path: Path, model
         nets = [copy_weights(REFERENCE[model](), one.tensors).eval() for one in (stacked, alone)]
         with torch.no_grad():
             torch.testing.assert_close(nets[0](images)[0], nets[1](images)[0], rtol=1e-2, atol=1e-2)
+
+
+def test_auto_takes_the_faster_way_to_convolve_and_keeps_it(tmp_path: Path, monkeypatch) -> None:
+    """A stack that was begun in one way ends in it, whatever is faster by then."""
+    seconds = {"unfold": 2.0, "grouped": 1.0}
+    monkeypatch.setattr(engine, "measure_convolutions", lambda *_, **__: seconds)
+    runs = [("ws", 1, 0), ("control", 0, 1)]
+    begun = train("MnistCNN", runs, tmp_path, stacked=True, epochs=1, how={"convolution": "auto"})
+    chosen = [(one.details["convolution"], one.details["convolution_choice"]) for one in begun.values()]
+    assert chosen == [("grouped", "auto")] * 2
+    named = train("MnistCNN", runs, tmp_path / "named", stacked=True, epochs=1, how={"convolution": "grouped"})
+    for run, one in begun.items():
+        assert named[run].details == {"convolution": "grouped", "convolution_choice": "named"}
+        assert all(torch.equal(tensor, named[run].tensors[name]) for name, tensor in one.tensors.items())
+    seconds["unfold"] = 0.5
+    again = train("MnistCNN", runs, tmp_path, stacked=True, epochs=1, how={"convolution": "auto"})
+    assert {one.details["convolution"] for one in again.values()} == {"grouped"}
+    fresh = train("MnistCNN", runs, tmp_path / "fresh", stacked=True, epochs=1, how={"convolution": "auto"})
+    assert {one.details["convolution"] for one in fresh.values()} == {"unfold"}
+
+
+def test_the_ways_to_convolve_are_timed_on_the_shapes_of_the_stack() -> None:
+    found = measure_convolutions("MnistCNN", runs=2, batch=(3, 1, 8, 8), device=CPU, precision="float32")
+    assert set(found) == set(CONVOLUTIONS) and all(0 < seconds < 5 for seconds in found.values())
+
+
+def test_no_stack_goes_on_from_a_state_that_was_convolved_otherwise(tmp_path: Path) -> None:
+    runs = [("ws", 1, 0), ("control", 0, 1)]
+    train("MnistCNN", runs, tmp_path, stacked=True, epochs=1, how={"convolution": "grouped"})
+    with_state = train("MnistCNN", runs, tmp_path, stacked=True, epochs=1)
+    without = train("MnistCNN", runs, tmp_path / "fresh", stacked=True, epochs=1)
+    for run, one in without.items():
+        assert all(torch.equal(tensor, with_state[run].tensors[name]) for name, tensor in one.tensors.items())
+
+
+# Precision
+
+
+@both
+@pytest.mark.parametrize("stacked", [False, True])
+def test_bf16_training_learns_as_float32_does_and_keeps_float32_weights(
+    tmp_path: Path, model: str, stacked: bool
+) -> None:
+    """Two classes, dark and bright images: the loss falls from log 10 to under log 2 in twenty steps."""
+    tiny, labels = tiny_images(model), np.arange(100) % 2
+    images = (tiny.images_train // 4 + 150 * labels[:, None, None, None]).astype(np.uint8)
+    runs, last = [("ws", 0.5, 0), ("control", 0, 1)], {}
+    for precision in ("float32", "bf16"):
+        folder = tmp_path / precision
+        settings = {"epochs": 5, "precision": precision, "learning_rate": 3e-3}
+        found = train(model, runs, folder, stacked=stacked, data=TrainingData(images, labels), **settings)
+        for one in found.values():
+            assert {tensor.dtype for tensor in one.tensors.values()} == {torch.float32}
+            losses = [row["train_cross_entropy"] for row in one.history]
+            assert losses[0] > 2 and losses[-1] < 0.69
+        last[precision] = [one.history[-1]["train_cross_entropy"] for one in found.values()]
+    assert last["bf16"] == pytest.approx(last["float32"], rel=0.5)
+    assert last["bf16"] != last["float32"]
+
+
+def test_a_run_with_another_precision_is_another_run() -> None:
+    data, run = tiny_images("MnistCNN"), run_of("MnistCNN", "ws", 1, 0)
+    identities = {
+        specs_of("MnistCNN", [run], data, precision=precision)[0].identity for precision in ("float32", "tf32", "bf16")
+    }
+    assert len(identities) == 3
+
+
+def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TopoRepError, match="precision: expected one of float32, tf32, bf16, found 'fp16'"):
+        train("MnistCNN", [("ws", 1, 0)], tmp_path, stacked=False, precision="fp16")
+
+
+def test_precision_is_set_for_each_job_anew(tmp_path: Path) -> None:
+    """tf32 is a switch of the whole process: a job of float32 after one of tf32 must find it off."""
+    train("MnistCNN", [("ws", 1, 0)], tmp_path / "a", stacked=False, epochs=1, precision="tf32")
+    assert torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
+    train("MnistCNN", [("ws", 1, 0)], tmp_path / "b", stacked=False, epochs=1)
+    assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32
+
+
+# On a GPU
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@both
+@pytest.mark.parametrize("precision, rel", [("float32", 2e-3), ("tf32", 2e-2), ("bf16", 5e-2)])
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+@pytest.mark.parametrize("cuda_graphs", [False, True])
+def test_a_stack_on_a_gpu_agrees_with_its_runs_alone_on_a_cpu(
+    tmp_path: Path, model: str, precision: str, rel: float, convolution: str, cuda_graphs: bool
+) -> None:
+    how = {"convolution": convolution, "cuda_graphs": cuda_graphs}
+    # Nine whole batches and three part ones: steps that are warmed up, recorded and replayed, and some that are not.
+    there = train(
+        model,
+        MIXED[model],
+        tmp_path / "gpu",
+        stacked=True,
+        device=torch.device("cuda"),
+        how=how,
+        epochs=3,
+        precision=precision,
+    )
+    for index, run in enumerate(MIXED[model]):
+        (alone,) = train(model, [run], tmp_path / str(index), stacked=False, epochs=3).values()
+        for row, expected in zip(there[alone.spec.run].history, alone.history, strict=True):
+            for column in ("train_cross_entropy", "weight_similarity", "activation_similarity", "afferent_norm"):
+                assert row[column] == pytest.approx(expected[column], rel=rel), (run, row["epoch"], column)
+
+
+def test_cuda_graphs_are_refused_without_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(TopoRepError, match="--cuda-graphs: expected a GPU, found device 'cpu'"):
+        train("MnistCNN", [("ws", 1, 0)], tmp_path, stacked=False, how={"cuda_graphs": True})
 
 
 def test_runs_of_one_seed_differ_by_their_condition_alone(tmp_path: Path, fed: Fed) -> None:
