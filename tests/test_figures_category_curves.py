@@ -127,7 +127,7 @@ def test_bands_are_the_spread_over_pairs(tmp_path):
 
 def test_the_numbers_under_the_panels_are_those_of_the_file(tmp_path):
     made = summary()
-    figure, _ = draw(FIG7, tmp_path, made)
+    figure, table = draw(FIG7, tmp_path, made)
     found = texts(figure)
     own, untrained = (
         point_of(made, name).sel(variant="pooled", boundary="torus") for name in ("tvae", "tvae_untrained")
@@ -136,6 +136,8 @@ def test_the_numbers_under_the_panels_are_those_of_the_file(tmp_path):
     assert f"1/(d+1)| = {float(own['from_inverse_distance_mean']):.2f} |" in found
     away = float(point_of(made, "tdann").sel(variant="pooled", boundary="torus")["from_inverse_distance_mean"])
     assert f"TDANN {away:.2f}" in found
+    of = table[(table["condition"] == "tdann") & (table["variant"] == "pooled") & (table["boundary"] == "torus")]
+    assert set(of["from_aim"]) == {away}
     assert "window 9 × 9, torus" in found and "40 images each of objects and faces" in found
 
 

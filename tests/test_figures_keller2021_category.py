@@ -279,7 +279,7 @@ def test_the_network_of_the_lowest_seed_is_drawn(files, tmp_path):
 
 
 def test_figure_2_shows_the_joint_map_before_and_after_training(drawn, files):
-    found, _ = drawn["fig2_multiclass"]
+    found, table = drawn["fig2_multiclass"]
     metric = files.load("class_selectivity.runs")
     of = [("tvae", 0), ("tvae_untrained", 0), ("tvae", 1)]
     for shown, (condition, complement) in zip(pictures(found), of, strict=True):
@@ -291,10 +291,12 @@ def test_figure_2_shows_the_joint_map_before_and_after_training(drawn, files):
         np.testing.assert_array_equal(shown[alone], d.argmax(0)[alone])
         assert f"{100 * passing[1].mean():.1f} % | {d[1].max():.2f} |" in texts(found)
     assert (pictures(found)[1] == -1).all() and (pictures(found)[0] >= 0).any()
+    names = {-2: "several", -1: "none", **dict(enumerate(metric["class"].values.tolist()))}
+    assert [names[value] for value in table["value"]] == table["class"].tolist()
 
 
 def test_figure_4_marks_the_strongest_unit_of_each_image_on_all_trained_maps(drawn, files):
-    found, _ = drawn["fig4_hierarchy"]
+    found, table = drawn["fig4_hierarchy"]
     singles = files.load("single_images.runs")
     run = run_index(singles, "tvae")
     activation = singles["activation"].values[run, :, 0]
@@ -311,6 +313,10 @@ def test_figure_4_marks_the_strongest_unit_of_each_image_on_all_trained_maps(dra
         target = {"selectivity_animacy": "animate", "selectivity_size": "small"}.get(name, "faces")
         said = [text.get_text() for text in found.texts if text.get_text().startswith(f"{target}: d = ")]
         assert said == [f"{target}: d = {number(values[unit])}" for unit in strongest]
+    for name, (row, col) in zip(SETS, strongest, strict=True):
+        marked = table[table["most_active_for"].str.split("; ").map(lambda names, name=name: name in names)]
+        assert set(zip(marked["condition"], marked["row"], marked["col"], strict=True)) == {("tvae", row, col)}
+        assert len(marked) == 3
     for shown, index in zip(pictures(found, depth=3), order, strict=True):
         np.testing.assert_array_equal(shown, singles["thumbnail"].values[index, 0])
 
@@ -329,6 +335,7 @@ def test_figure_5_has_a_column_a_seed_and_means_and_sds_over_seeds(drawn, files)
         assert f"{pair}: {number(of_pair.mean())} ± {of_pair.std(ddof=1):.2f}" in texts(found)
         for r in of_pair:
             assert f"{number(r)} (" in texts(found)
+        np.testing.assert_array_equal(table[(table["kind"] == "agreement") & (table["map"] == pair)]["value"], of_pair)
     assert "0.05 if they lay anywhere" in texts(found)
 
 

@@ -121,7 +121,8 @@ def curve_table(summary: xr.Dataset, conditions: Sequence[str]) -> pd.DataFrame:
     """Lay curves out with one row a condition, variant, boundary and bin that has pairs.
 
     Columns: dataset, source, scale, condition, own_boundary, variant, boundary, distance_mm, correlation_mean (over
-    seeds), correlation_sem, sd_over_pairs, pairs, aim (1 / (distance + 1)), n_seeds.
+    seeds), correlation_sem, sd_over_pairs, pairs, aim (1 / (distance + 1)), n_seeds; of the whole curve neighbor_r (of
+    adjacent units) and from_aim (mean over all pairs of the absolute difference from the aim).
     """
     import pandas as pd
 
@@ -136,7 +137,7 @@ def curve_table(summary: xr.Dataset, conditions: Sequence[str]) -> pd.DataFrame:
             for boundary in summary["boundary"].values.tolist():
                 rows.append(_of_curve(point.sel(variant=variant, boundary=boundary)).assign(**head))
     first = ["dataset", "source", "scale", "condition", "own_boundary", "variant", "boundary", "distance_mm"]
-    rest = ["correlation_mean", "correlation_sem", "sd_over_pairs", "pairs", "aim", "n_seeds"]
+    rest = ["correlation_mean", "correlation_sem", "sd_over_pairs", "pairs", "aim", "n_seeds", "neighbor_r", "from_aim"]
     if not rows:
         return pd.DataFrame(columns=[*first, *rest])
     return pd.concat(rows, ignore_index=True)[[*first, *rest]]
@@ -156,6 +157,8 @@ def _of_curve(curve: xr.Dataset) -> pd.DataFrame:
             "pairs": curve["pairs_mean"].values,
             "aim": inverse_distance(curve["distance"].values),
             "n_seeds": int(curve["n"]),
+            "neighbor_r": float(curve["nearest_mean"]),
+            "from_aim": float(curve["from_inverse_distance_mean"]),
         }
     )
     return table[table["pairs"] > 0]

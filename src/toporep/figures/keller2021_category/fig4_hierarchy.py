@@ -46,7 +46,8 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
         example: which of the first images of each set is marked.
 
     Returns:
-        The figure, and the table of `toporep.figures.keller2021_category.maps.table`.
+        The figure, and the table of `toporep.figures.keller2021_category.maps.table` with most_active_for: the sets
+        whose image excites a unit most.
 
     Raises:
         TopoRepError: a file that is missing or of another paper, files of several scales.
@@ -78,7 +79,17 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
             "Animacy, real-world size and faces", rows, attrs[0], lines, keys=["selectivity"], largest=_SIDE
         )
         _draw_images(sheet, singles, rows, marks, example, places[0][1])
-    return sheet.figure, table(rows, attrs[0])
+    return sheet.figure, _table(rows, attrs[0], marks)
+
+
+def _table(rows: list[Row], attrs: Mapping[str, object], marks: list[tuple[int, int]]) -> pd.DataFrame:
+    found = table(rows, attrs)
+    found["most_active_for"] = ""
+    for name, (row, col) in zip(_SETS, marks, strict=False):
+        marked = (found["condition"] == "tvae") & (found["row"] == row) & (found["col"] == col)
+        before = found.loc[marked, "most_active_for"]
+        found.loc[marked, "most_active_for"] = [f"{others}; {name}" if others else name for others in before]
+    return found
 
 
 def _strongest(singles: xr.Dataset, metric: xr.Dataset, example: int) -> list[tuple[int, int]]:

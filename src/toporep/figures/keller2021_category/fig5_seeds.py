@@ -58,7 +58,8 @@ def draw(inputs: Mapping[str, Path], *, models: int = 4) -> tuple[Figure, pd.Dat
         models: how many networks, of the lowest seeds.
 
     Returns:
-        The figure, and the table of `toporep.figures.keller2021_category.maps.table`.
+        The figure, and the table of `toporep.figures.keller2021_category.maps.table`, with a row for the agreement of
+        each pair of maps of each network: `kind` agreement, `value` r, `p`, `overlap`.
 
     Raises:
         TopoRepError: a file that is missing or of another paper, files of several scales.
@@ -99,7 +100,23 @@ def draw(inputs: Mapping[str, Path], *, models: int = 4) -> tuple[Figure, pd.Dat
             below=0.25 + _LINE * (hierarchy.sizes["pair"] + 1),
         )
         _draw_agreement(sheet, hierarchy, summary, seeds, places)
-    return sheet.figure, table(rows, attrs[0])
+    return sheet.figure, _table(rows, hierarchy, seeds)
+
+
+def _table(rows: list[Row], hierarchy: xr.Dataset, seeds: list[int]) -> pd.DataFrame:
+    import pandas as pd
+
+    head = {key: hierarchy.attrs[key] for key in ("dataset", "source", "scale")}
+    pairs = []
+    for seed in seeds:
+        run = run_of(hierarchy, _CONDITION, seed)
+        for pair in hierarchy["pair"].values.tolist() if run is not None else ():
+            one = run.sel(pair=pair)
+            r, p, overlap = (float(one[name]) for name in ("correlation", "correlation_p", "overlap"))
+            of = {"map": pair, "kind": "agreement", "condition": _CONDITION, "seed": seed}
+            pairs.append({**head, **of, "value": r, "p": p, "overlap": overlap})
+    maps = table(rows, hierarchy.attrs)
+    return pd.concat([maps, pd.DataFrame(pairs)], ignore_index=True) if pairs else maps
 
 
 def _rows(metrics: Mapping[str, xr.Dataset], classes: xr.Dataset, seeds: list[int]) -> list[Row]:

@@ -469,8 +469,8 @@ def draw_page(
 def table(rows: Sequence[Row], attrs: Mapping[str, object]) -> pd.DataFrame:
     """Lay the maps out with one row a unit of each map.
 
-    Columns: dataset, source, scale, map, kind, condition, seed, row, col, value, and the numbers of the whole map under
-    their names. It has no rows if no network was trained.
+    Columns: dataset, source, scale, map, kind, condition, seed, row, col, value, of joint maps class, and the numbers
+    of the whole map under their names. It has no rows if no network was trained.
     """
     import pandas as pd
 
@@ -484,10 +484,16 @@ def table(rows: Sequence[Row], attrs: Mapping[str, object]) -> pd.DataFrame:
             **{key: attrs[key] for key in ("dataset", "source", "scale")},
             **{"map": panel.name, "kind": panel.kind, "condition": panel.condition, "seed": panel.seed},
             **{"row": row, "col": col, "value": panel.values.ravel().astype(float)},
+            **({"class": _class_names(panel)} if panel.kind == "joint" else {}),
             **panel.measured,
         }
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=head)
+
+
+def _class_names(panel: Panel) -> list[str]:
+    names = {NONE: "none", SEVERAL: "several", **dict(enumerate(panel.classes))}
+    return [names[int(value)] for value in panel.values.ravel()]
 
 
 def _example(metric: xr.Dataset, of_set: str, example: int) -> xr.Dataset:
