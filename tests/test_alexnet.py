@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -86,6 +87,14 @@ class _Pickled:
 
     def __reduce__(self):
         return os.mkdir, (self.folder,)
+
+
+@pytest.mark.parametrize("content", [b"hello world", b"", b"PK\x03\x04", b"<html>404</html>"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / f"alexnet-owt-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    path.write_bytes(content)
+    with pytest.raises(TopoRepError, match="cannot be read as weights.*expected a state dict"):
+        load_weights(path)
 
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:

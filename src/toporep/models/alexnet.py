@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,9 +129,13 @@ def load_weights(path: str | os.PathLike) -> dict[str, Tensor]:
     weights_sha256(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TopoRepError(f"{path}: cannot be read as weights, of which only tensors are taken ({reason})") from error
+    # On bytes that are no weights the unpickler stumbles over whatever comes, a KeyError among others; and its own
+    # advice is to load the file with the code that is in it.
+    except Exception as error:
+        raise TopoRepError(
+            f"{path}: cannot be read as weights, of which only tensors are taken ({type(error).__name__}): another "
+            "kind of file, or one that holds code, such as a whole network; expected a state dict"
+        ) from error
     _check_architecture(state, path)
     return state
 
