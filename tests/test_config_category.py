@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from toporep.config import MAIN, Config, load_config, merge, read_yaml
+from toporep.data.image_sets import load_image_sets
 from toporep.errors import TopoRepError
 from toporep.runs import run_settings, run_table
 from toporep.workflow import Workflow
@@ -155,3 +157,25 @@ def test_the_stand_in_keeps_mu_over_window():
     for name in windows:
         assert demo[name]["mu"] / demo[name]["window"] == pytest.approx(40 / 25)
         assert paper[name]["mu"] == 40
+
+
+def test_the_registry_names_the_figures_that_each_folder_is_needed_for():
+    made, registry = workflow(), load_image_sets()
+    paper = made.config.papers[PAPER]
+    needing: dict[str, set[str]] = {}
+    for key, name in [*made.figures(), *made.tables()]:
+        files = made.figure_inputs(key, name).values() if key == PAPER else ()
+        # Published numbers are an input, too.
+        analyses = [paper["analyses"].get(Path(file).stem.removesuffix("_summary"), {}) for file in files]
+        for shown in {shown for analysis in analyses for shown in analysis.get("sets", ())}:
+            for folder in registry.source(paper["image_sets"][shown]["source"]).folders:
+                needing.setdefault(folder.name, set()).add(name.split("_")[0].removeprefix("fig"))
+    said = {name: numbers_in(folder.needed_for) for name, folder in registry.folders.items()}
+    assert said == needing | {"imagenet_train": set(), "lfw": {"6"}}
+
+
+def numbers_in(text: str) -> set[str]:
+    """Figures that a text names, "1, 4 to 6 and X3", and "table"; none if it says every figure."""
+    spans = re.findall(r"(\d+) to (\d+)", text)
+    found = {str(number) for first, last in spans for number in range(int(first), int(last) + 1)}
+    return found | set(re.findall(r"\bX?\d+\b", text)) | set(re.findall("table", text))
