@@ -338,20 +338,20 @@ def test_no_stack_goes_on_from_a_state_that_was_convolved_otherwise(tmp_path: Pa
 def test_bf16_training_learns_as_float32_does_and_keeps_float32_weights(
     tmp_path: Path, model: str, stacked: bool
 ) -> None:
-    """Two classes, dark and bright images: the loss falls from log 10 to under log 2 in twenty steps."""
+    """Two classes, dark and bright images: the loss falls from log 10 to under log 2 in 32 steps."""
     tiny, labels = tiny_images(model), np.arange(100) % 2
     images = (tiny.images_train // 4 + 150 * labels[:, None, None, None]).astype(np.uint8)
     runs, last = [("ws", 0.5, 0), ("control", 0, 1)], {}
     for precision in ("float32", "bf16"):
         folder = tmp_path / precision
-        settings = {"epochs": 5, "precision": precision, "learning_rate": 3e-3}
+        settings = {"epochs": 8, "precision": precision, "learning_rate": 3e-3}
         found = train(model, runs, folder, stacked=stacked, data=TrainingData(images, labels), **settings)
         for one in found.values():
             assert {tensor.dtype for tensor in one.tensors.values()} == {torch.float32}
             losses = [row["train_cross_entropy"] for row in one.history]
             assert losses[0] > 2 and losses[-1] < 0.69
         last[precision] = [one.history[-1]["train_cross_entropy"] for one in found.values()]
-    assert last["bf16"] == pytest.approx(last["float32"], rel=0.5)
+    assert last["bf16"] == pytest.approx(last["float32"], abs=0.01)
     assert last["bf16"] != last["float32"]
 
 

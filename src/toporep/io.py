@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -57,10 +58,27 @@ def write_text(path: str | os.PathLike, text: str, *, alone: bool = True) -> Non
         temporary.write_text(text, encoding="utf-8")
 
 
+def netcdf_engine() -> str:
+    """The library that reads and writes netCDF files: "netcdf4", or "h5netcdf" where that one is missing.
+
+    Either reads what the other wrote, with equal values, types and attributes; the bytes of the files differ.
+
+    Raises:
+        TopoRepError: neither is installed.
+    """
+    for engine, module in (("netcdf4", "netCDF4"), ("h5netcdf", "h5netcdf")):
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            continue
+        return engine
+    raise TopoRepError("netCDF files: found neither the package netCDF4 nor h5netcdf; install one of them")
+
+
 def write_dataset(dataset: xr.Dataset, path: str | os.PathLike, schema: str, *, complevel: int = 1) -> None:
     """Check `dataset` against the named schema and write it atomically as netCDF-4.
 
-    The same arrays and attributes give the same bytes: no time stamp is stored.
+    The same arrays and attributes give the same bytes with the same library: no time stamp is stored.
     complevel is zlib's level for numeric variables; 0 stores them uncompressed.
     """
     spec = _spec(schema)
@@ -72,7 +90,7 @@ def write_dataset(dataset: xr.Dataset, path: str | os.PathLike, schema: str, *, 
         if variable.dtype.kind in "iufb" and variable.ndim
     }
     with atomic_path(path) as temporary:
-        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        dataset.to_netcdf(temporary, engine=netcdf_engine(), format="NETCDF4", encoding=encoding)
 
 
 def read_dataset(path: str | os.PathLike, schema: str) -> xr.Dataset:
@@ -83,7 +101,7 @@ def read_dataset(path: str | os.PathLike, schema: str) -> xr.Dataset:
     if not Path(path).is_file():
         raise SchemaError(f"{path}: no such file (expected a file of schema {spec.name!r})")
     try:
-        dataset = xr.load_dataset(path, engine="netcdf4")
+        dataset = xr.load_dataset(path, engine=netcdf_engine())
     except (OSError, ValueError, RuntimeError) as error:
         raise SchemaError(f"{path}: cannot be read as netCDF ({error}); remove it and make it again") from error
     found = (dataset.attrs.get("schema"), dataset.attrs.get("schema_version"))
