@@ -136,9 +136,9 @@ def _column(axes: Axes, metric: Metric, found: Sequence[Sheets], rows: _Rows) ->
     axes.set_ylim(rows.height, 0)
     axes.yaxis.set_major_locator(NullLocator())
     axes.spines["left"].set_visible(False)
-    _abscissa(axes, metric)
-    for number, sheets in enumerate(found):
-        values = values_of(sheets, metric)
+    drawn = [values_of(sheets, metric) for sheets in found]
+    _abscissa(axes, metric, drawn)
+    for number, (sheets, values) in enumerate(zip(found, drawn, strict=True)):
         labels = sheets.summary[f"{LABEL_NULL}_mean"].values if metric.name == CLASS_MAPS else None
         for condition, look in sheets.styles().items():
             points = sheets.points(condition)
@@ -160,18 +160,23 @@ def _row(axes: Axes, values: pd.DataFrame, y: np.ndarray, look: style.ConditionS
     axes.hlines(y, mean - sem, mean + sem, color=look.color, linewidth=0.9, zorder=3)
     colors = [look.color] if len(y) == 1 else style.shades(look.color, len(y))
     within = (mean >= low) & (mean <= high)
-    for x, place, color, hollow in zip(mean, y, colors, within, strict=True):
-        axes.plot(
-            x, place, **_POINT, color="white" if hollow else color, markeredgecolor=color, zorder=4, clip_on=False
-        )
+    faces = ["white" if hollow else color for color, hollow in zip(colors, within, strict=True)]
+    axes.scatter(
+        mean, y, s=_POINT["markersize"] ** 2, c=faces, edgecolors=colors, linewidths=0.8, zorder=4, clip_on=False
+    )
 
 
-def _abscissa(axes: Axes, metric: Metric) -> None:
+def _abscissa(axes: Axes, metric: Metric, drawn: Sequence[pd.DataFrame]) -> None:
     axes.set_xlabel(metric.axis, labelpad=2)
     axes.set_title(metric.title, fontsize=7, fontweight="bold", pad=3)
     low, high, ticks = _LIMITS[metric.name]
     if low > 0 and high > low:
         axes.set_xscale("log")
+    else:
+        # What is less than chance gives has its place too, at the left.
+        means = np.concatenate([values["mean"] for values in drawn])
+        means = means[np.isfinite(means)]
+        low = max([low, *(means + 0.05)]) if low > high else min([low, *(means - 0.05)])
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -212,7 +217,7 @@ def _legend(figure: Figure, height: float) -> None:
         Line2D([], [], **_POINT, color="white", markeredgecolor="0.2", label="within chance"),
         Patch(color=_BAND, label="chance (tick: its mean)"),
         Line2D([], [], **_LABEL_MARK, label="labels shuffled"),
-        Line2D([], [], color="0.6", linewidth=0.7, label="light to dark, downward: spatial weight from weak to strong"),
+        Line2D([], [], color="0.6", linewidth=0.7, label="darker, downward: stronger spatial weight"),
     ]
     place = (_EDGE / style.PAGE_WIDTH, 1 - 0.06 / height)
     look = {"borderaxespad": 0, "borderpad": 0, "handlelength": 1.4, "columnspacing": 1.2, "handletextpad": 0.5}
