@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _KEYS = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Tab": 9, "Enter": 13}
-_PATIENCE = 30
+_PATIENCE = 120
 
 
 def find_chromium() -> str | None:
