@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -187,6 +188,10 @@ def test_a_stack_says_how_many_networks_its_job_trained(made, tmp_path):
     path = tmp_path / "results" / "benchmarks" / "train" / f"{job.name}.tsv"
     path.parent.mkdir(parents=True)
     path.write_text("s\tcpu_time\n240.0\t100.0\n")
+    # Of an earlier training of the same network alone.
+    alone = path.parent / f"{inside[0].id}.tsv"
+    alone.parent.mkdir(parents=True)
+    alone.write_text("s\tcpu_time\n999.0\t999.0\n")
     publish(workflow, PAPER, root=tmp_path / "published")
     rows = {row["run"]: row for row in read_rows(tmp_path / "published" / PAPER / "runs.csv")}
     stacked = [rows[run.id] for run in inside]
@@ -275,6 +280,25 @@ def test_a_run_trained_with_other_settings_is_refused_until_they_are_given(resul
         publish(results, PAPER, root=tmp_path / "published")
 
 
+def test_a_run_older_than_a_setting_needs_a_reason(results, tmp_path):
+    run = f"{PAPER}/mnist/as/1/seed1"
+    settings = json.loads(Path(results.paths.provenance(run)).read_text())["settings"]
+    del settings["training"]["eps"]
+    change_provenance(results, run, settings=settings)
+    with pytest.raises(TopoRepError, match="its config_sha256 is not that of its settings"):
+        publish(results, PAPER, root=tmp_path / "published")
+    change_provenance(results, run, config_sha256=sha256_json(settings))
+    with pytest.raises(TopoRepError, match="trained before there was a setting training.eps; .*--lacking"):
+        publish(results, PAPER, root=tmp_path / "published")
+    manifest = publish(results, PAPER, root=tmp_path / "published", choice=Choice(lacking="it was a constant"))
+    lacking = {"settings": ["training.eps"], "reason": "it was a constant"}
+    assert manifest["datasets"]["mnist"]["lacking"] == lacking
+    settings["training"]["learning_rate"] = 0.01
+    change_provenance(results, run, settings=settings, config_sha256=sha256_json(settings))
+    with pytest.raises(TopoRepError, match="other settings than the configuration's: training.learning_rate;"):
+        publish(results, PAPER, root=tmp_path / "published", choice=Choice(lacking="it was a constant"))
+
+
 def test_a_metric_file_of_networks_trained_otherwise_is_refused(results, tmp_path):
     for path in (results.paths.metric, results.paths.summary):
         name = path(PAPER, "mnist", "morans_i")
@@ -359,14 +383,38 @@ def test_a_changed_a_missing_and_an_unknown_file_are_named(published):
         from_published.main(["--root", str(published)])
 
 
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
 def test_a_publication_that_was_killed_while_files_got_their_names_is_found(results, published, monkeypatch):
     change_provenance(results, f"{PAPER}/mnist/ws/2/seed0", software={"python": "3.12"})
-    before = read_manifest(published, PAPER)
-    publish(results, PAPER, root=published)
-    # The manifest gets its name last.
-    manifest_path(published, PAPER).write_text(json.dumps(before))
+    replace, renamed = os.replace, []
+
+    def killed(source, target):
+        if Path(target) == manifest_path(published, PAPER):
+            raise Killed
+        renamed.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(Killed):
+        publish(results, PAPER, root=published)
+    monkeypatch.undo()
+    # All others have their names when the manifest gets its own.
+    assert {"runs.csv", "morans_i.nc", f"{PAPER}.md"} <= set(renamed)
     with pytest.raises(TopoRepError, match="runs.csv: expected sha256"):
         check(published, PAPER)
+    publish(results, PAPER, root=published)
+    check(published, PAPER)
+    assert not [path for path in published.rglob("*") if path.suffix == ".part"]
+
+
+def test_a_data_set_that_stays_is_checked(elsewhere, published):
+    name = published / "metrics" / PAPER / "mnist" / "morans_i.nc"
+    name.write_bytes(name.read_bytes() + b"x")
+    with pytest.raises(TopoRepError, match="morans_i.nc: expected sha256"):
+        publish(elsewhere, PAPER, root=published)
 
 
 # What is drawn
@@ -393,11 +441,11 @@ def test_what_lacks_inputs_is_named_and_the_rest_is_drawn(published, capsys):
     wanted = {"fig1_concepts", "fig2_accuracy", "fig6_colocalization", "figA5_calibration", "figA8_morans_i"}
     wanted |= {"figA6_effective_dimensionality", "figX5_colocalization_by_alpha"}
     assert drawn == wanted
-    assert "fig7_activation_maps lacks activation dumps" in said
-    assert "figA7_noise_examples lacks images" in said
-    assert "figA2_training_cifar10 lacks metric files" in said
+    assert "fig7_activation_maps: lacks activation dumps" in said
+    assert "figA7_noise_examples: lacks images" in said
+    assert "figA2_training_cifar10: lacks metric files" in said
     for figure in published_workflow(published, REPOSITORY).catalog[PAPER]:
-        assert (figure in drawn) != (f"  {figure} lacks " in said)
+        assert (figure in drawn) != (f"  {figure}: lacks " in said)
 
 
 def test_a_figure_says_its_scale_and_number_of_seeds(published):
@@ -445,7 +493,7 @@ def test_a_part_of_the_seeds_is_published_under_its_configuration(made, tmp_path
     told = read_manifest(tmp_path / "published", PAPER)["datasets"]["mnist"]
     assert told["overrides"]["datasets"] == {"mnist": {"seeds": [0]}}
     drawn = redraw(published_workflow(tmp_path / "published", REPOSITORY), PAPER, "fig6_colocalization")
-    assert (drawn.without, drawn.lacks) == (("cifar10",), "")
+    assert (drawn.without, drawn.why_not) == (("cifar10",), "")
     table = pd.read_csv(tmp_path / "published" / "figures" / PAPER / "fig6_colocalization.csv")
     ours = table[table["origin"] == "this run"]
     assert set(ours["n_seeds"]) == {1}

@@ -58,8 +58,8 @@ def _tell(root: str, paper: str, redrawn: Sequence[Redrawn], ledger: Sequence[st
     for without, names in partial.items():
         print(f"  without {', '.join(without)}, which is not published: {', '.join(names)}")
     for each in redrawn:
-        if each.lacks:
-            print(f"  {each.name} lacks {each.lacks}")
+        if each.why_not:
+            print(f"  {each.name}: {each.why_not}")
     for path in ledger[:1]:
         print(f"  ledger of claims: {path.removesuffix('.csv')}.csv, .md, _points.csv")
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         configuration = merge(configuration, read_yaml(file))
     workflow = rooted(Workflow.from_config(configuration, folder), options.root)
     before = _networks(options.output, options.paper)
-    choice = Choice(options.dataset, options.mixed, _reasons(options.leave_out))
+    choice = Choice(options.dataset, options.mixed, options.lacking, _reasons(options.leave_out))
     manifest = publish(workflow, options.paper, root=options.output, choice=choice)
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     print(f"{options.output}: {len(manifest['files'])} files of {options.paper}, {size / 1e6:.2f} MB")
@@ -55,7 +55,12 @@ def _parser() -> argparse.ArgumentParser:
         help="why results of different code or data may stand together; kept in the manifest",
     )
     parser.add_argument(
-        *("--leave-out",),
+        "--lacking",
+        metavar="REASON",
+        help="why settings that came after the runs were then as they are now; kept in the manifest",
+    )
+    parser.add_argument(
+        "--leave-out",
         nargs="+",
         default=[],
         metavar="DATASET.ANALYSIS=REASON",

@@ -42,16 +42,38 @@ def refuse_other_analysis(files: Mapping[str, xr.Dataset], **expected: str) -> N
             raise TopoRepError(f"{summary_path}: its {key} is not that of {path}; make both again with one command")
 
 
-def refuse_other_settings(workflow: Workflow, run: Run, provenance: Mapping[str, Any]) -> None:
-    """Refuse a run that was trained with other settings than the configuration's."""
+def refuse_other_settings(
+    workflow: Workflow, run: Run, provenance: Mapping[str, Any], *, lacking: str | None
+) -> list[str]:
+    """Refuse a run that was trained with other settings than the configuration's.
+
+    Args:
+        workflow: the configuration.
+        run: which one.
+        provenance: what it says of itself.
+        lacking: why settings that came after the run, and that it lacks, were then as they are now; None if it may lack
+            none.
+
+    Returns:
+        Names of the settings that it lacks.
+    """
     wanted, found = run_settings(workflow.config, run), provenance["settings"]
-    if provenance["config_sha256"] == sha256_json(wanted) == sha256_json(found):
-        return
-    different = [".".join(place) for place in _differences(wanted, found)] or ["config_sha256"]
-    raise TopoRepError(
-        f"{workflow.paths.provenance(run)}: trained with other settings than the configuration's: "
-        f"{', '.join(different)}; give the configuration that it was trained with (--configfile, --folder)"
-    )
+    path = workflow.paths.provenance(run)
+    if provenance["config_sha256"] != sha256_json(found):
+        raise TopoRepError(f"{path}: its config_sha256 is not that of its settings; train {run.id} again")
+    absent = [".".join(place) for place in _absent(wanted, found)]
+    different = [name for place in _differences(wanted, found) if (name := ".".join(place)) not in absent]
+    if different:
+        raise TopoRepError(
+            f"{path}: trained with other settings than the configuration's: {', '.join(different)}; give the "
+            "configuration that it was trained with (--configfile)"
+        )
+    if absent and not lacking:
+        raise TopoRepError(
+            f"{path}: trained before there was a setting {', '.join(absent)}; train {run.id} again, or say why it "
+            "was as in the configuration now (--lacking REASON)"
+        )
+    return absent
 
 
 def refuse_other_training(name: str, attrs: Mapping[str, Any], provenance: Mapping[Run, Mapping[str, Any]]) -> None:
@@ -116,8 +138,23 @@ def refuse_large(files: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _differences(left: Any, right: Any, place: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Places where two nested mappings differ."""
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         for key in sorted({*left, *right}):
-            yield from _differences(left.get(key), right.get(key), (*place, key))
+            if key in left and key in right:
+                yield from _differences(left[key], right[key], (*place, key))
+            else:
+                yield (*place, key)
     elif left != right:
         yield place
+
+
+def _absent(
+    wanted: Mapping[str, Any], found: Mapping[str, Any], place: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    """Places of a nested mapping that another one lacks."""
+    for key, value in wanted.items():
+        if key not in found:
+            yield (*place, key)
+        elif isinstance(value, Mapping) and isinstance(found[key], Mapping):
+            yield from _absent(value, found[key], (*place, key))

@@ -19,11 +19,12 @@ from toporep.published import checks
 from toporep.published import provenance as runs_csv
 from toporep.published.manifest import (
     FORMAT,
-    check,
+    check_files,
     configuration,
     manifest_path,
     manifest_text,
     published_papers,
+    read_manifest,
     runs_path,
     sha256_of_bytes,
 )
@@ -42,11 +43,14 @@ class Choice:
         datasets: roles of data sets; all that have metric files if None.
         mixed: why networks of a data set, or an analysis of several data sets, may be of different code or data; None
             if they may not.
+        lacking: why settings that came after the networks, and that these lack, were then as they are now; None if
+            there may be none.
         left_out: reason by `<dataset>.<analysis>` of an analysis that is made and not published.
     """
 
     datasets: Sequence[str] | None = None
     mixed: str | None = None
+    lacking: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -90,8 +94,11 @@ def publish(workflow: Workflow, paper: str, *, root: str | os.PathLike, choice: 
     checks.refuse_other_scale(workflow.config.scale)
     datasets = _datasets(workflow, paper, choice)
     analyses = [_analysis(workflow, paper, *each) for each in _chosen(workflow, paper, datasets, choice)]
-    before = check(root, paper) if paper in published_papers(root) else None
+    before = read_manifest(root, paper) if paper in published_papers(root) else None
     kept = _kept(before, datasets)
+    if before and kept["datasets"]:
+        # Its lines of the other data sets stay.
+        check_files(root, paper, kept["files"] | {runs_path(paper): before["files"][runs_path(paper)]})
     rows, told = _runs(workflow, paper, analyses, choice)
     rows = _in_order(workflow, paper, [*_rows_before(root, paper, kept["datasets"]), *rows])
     runs = runs_csv.to_csv(rows).encode("utf-8")
@@ -203,13 +210,18 @@ def _runs(
         of_dataset = [each for each in analyses if each.dataset == dataset]
         runs = dict.fromkeys(run for each in of_dataset for run in each.runs)
         said = {run: runs_csv.read_provenance(workflow.paths, run) for run in runs}
-        for run, content in said.items():
-            checks.refuse_other_settings(workflow, run, content)
+        lacking = {
+            name
+            for run, content in said.items()
+            for name in checks.refuse_other_settings(workflow, run, content, lacking=choice.lacking)
+        }
         for each in of_dataset:
             checks.refuse_other_training(next(iter(each.files)), each.attrs, {run: said[run] for run in each.runs})
         checks.refuse_mixed_runs(said, choice.mixed)
         rows += [runs_csv.row(workflow.paths, run, content, jobs.get(run)) for run, content in said.items()]
-        told[dataset] = _told(workflow, paper, dataset, said, choice)
+        told[dataset] = _told(workflow, paper, dataset, said, choice) | {
+            "lacking": {"settings": sorted(lacking), "reason": choice.lacking} if lacking else None
+        }
     return rows, told
 
 

@@ -46,11 +46,12 @@ def read_manifest(root: str | os.PathLike, paper: str) -> dict[str, Any]:
         raise TopoRepError(f"{path}: no such file; {published} is published in {root}") from error
     except (OSError, ValueError) as error:
         raise TopoRepError(
-            f"{path}: cannot be read as JSON ({error}); restore it with git, or publish again"
+            f"{path}: cannot be read as JSON ({error}); restore it with git, or remove it and publish again"
         ) from error
     if not isinstance(content, dict) or set(content) != _KEYS or content["format"] != FORMAT:
         raise TopoRepError(
-            f"{path}: expected format {FORMAT} with {', '.join(sorted(_KEYS))}; restore it with git, or publish again"
+            f"{path}: expected format {FORMAT} with {', '.join(sorted(_KEYS))}; restore it with git, or remove it and "
+            "publish again"
         )
     if content["paper"] != paper:
         raise TopoRepError(f"{path}: expected paper {paper!r}, found {content['paper']!r}; restore it with git")
@@ -72,18 +73,18 @@ def check(root: str | os.PathLike, paper: str) -> dict[str, Any]:
         TopoRepError: one line for each file that is missing, changed or not in the manifest.
     """
     manifest = read_manifest(root, paper)
-    lines = []
-    for name, entry in manifest["files"].items():
-        path = Path(root) / name
-        if not path.is_file():
-            lines.append(f"{path}: in the manifest, but not there")
-        elif (found := sha256_of(path)) != entry["sha256"]:
-            lines.append(f"{path}: expected sha256 {entry['sha256'][:12]}…, found {found[:12]}…")
-    lines += [f"{path}: not in the manifest" for path in _unlisted(Path(root), paper, manifest["files"])]
-    if lines:
-        advice = f"restore {root} with git, or publish {paper} again"
-        raise TopoRepError("\n".join([*lines, f"{manifest_path(root, paper)}: {advice}"]))
+    unlisted = [f"{path}: not in the manifest" for path in _unlisted(Path(root), paper, manifest["files"])]
+    _raise_all([*_changed(Path(root), manifest["files"]), *unlisted], root, paper)
     return manifest
+
+
+def check_files(root: str | os.PathLike, paper: str, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Compare some published files of a paper, entries of its manifest, with what is there.
+
+    Raises:
+        TopoRepError: one line for each file that is missing or changed.
+    """
+    _raise_all(_changed(Path(root), files), root, paper)
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -108,6 +109,24 @@ def configuration(folder: str | os.PathLike, manifests: Iterable[Mapping[str, An
         for dataset in manifest["datasets"].values():
             main = merge(main, {"overrides": {manifest["paper"]: dataset["overrides"]}})
     return main
+
+
+def _changed(root: Path, files: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each file that is not what its entry in the manifest says."""
+    lines = []
+    for name, entry in files.items():
+        path = root / name
+        if not path.is_file():
+            lines.append(f"{path}: in the manifest, but not there")
+        elif (found := sha256_of(path)) != entry["sha256"]:
+            lines.append(f"{path}: expected sha256 {entry['sha256'][:12]}…, found {found[:12]}…")
+    return lines
+
+
+def _raise_all(lines: list[str], root: str | os.PathLike, paper: str) -> None:
+    if lines:
+        advice = f"restore {root} with git, or publish all data sets of {paper} again"
+        raise TopoRepError("\n".join([*lines, f"{manifest_path(root, paper)}: {advice}"]))
 
 
 def _unlisted(root: Path, paper: str, files: Iterable[str]) -> list[Path]:

@@ -28,7 +28,7 @@ class Redrawn:
         kind: "figure" or "table".
         files: written.
         without: data sets of the paper that it lacks.
-        lacks: why it was not drawn; empty if it was.
+        why_not: why it was not drawn; empty if it was.
     """
 
     paper: str
@@ -36,7 +36,7 @@ class Redrawn:
     kind: str
     files: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    lacks: str = ""
+    why_not: str = ""
 
 
 def published_workflow(root: str | os.PathLike, folder: Path) -> Workflow:
@@ -63,7 +63,7 @@ def redraw(workflow: Workflow, paper: str, name: str) -> Redrawn:
     kind = "table" if is_table(name) else "figure"
     found = _available(workflow, paper, name)
     if isinstance(found, str):
-        return Redrawn(paper, name, kind, lacks=found)
+        return Redrawn(paper, name, kind, why_not=found)
     inputs, without = found
     place = workflow.paths.table if kind == "table" else workflow.paths.figure
     outputs = tuple(place(paper, name, ext) for ext in _EXTENSIONS[kind])
@@ -73,8 +73,8 @@ def redraw(workflow: Workflow, paper: str, name: str) -> Redrawn:
     try:
         _command(kind)(arguments)
     except TopoRepError as error:
-        # Results of some conditions alone: the figure says which others it needs.
-        return Redrawn(paper, name, kind, lacks=str(error))
+        # Of results of some conditions alone, the figure says which others it needs.
+        return Redrawn(paper, name, kind, why_not=str(error))
     return Redrawn(paper, name, kind, outputs, without)
 
 
@@ -124,7 +124,7 @@ def _lacking(workflow: Workflow, inputs: Mapping[str, str], missing: list[str]) 
     folders = [Path(os.path.relpath(inputs[key], workflow.config.root)).parts for key in missing]
     named = dict.fromkeys(kinds.get(parts[0], "activation dumps") for parts in folders)
     first = os.path.relpath(inputs[missing[0]], workflow.config.root)
-    return f"{' and '.join(named)}, such as {first}"
+    return f"lacks {' and '.join(named)}, such as {first}"
 
 
 def sources_of(workflow: Workflow) -> str:
