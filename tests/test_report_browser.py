@@ -14,6 +14,7 @@ from toporep.report import page
 # The browser must not share its two seconds with several others.
 pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason="no chromium here; Debian: apt-get install chromium"),
+    pytest.mark.browser,
     pytest.mark.xdist_group("browser"),
 ]
 

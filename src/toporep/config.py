@@ -37,8 +37,8 @@ _DIGITS, _SPRITES = ("mnist", "digits", "digits_small"), ("dsprites", "sprites",
 _FC6_UNITS = 4096
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
 _RESERVED_SCALES = {
-    *("activations", "claims", "data", "features", "figures", "logs", "metrics", "published", "runs", "state"),
-    "tables",
+    *("activations", "benchmarks", "claims", "data", "features", "figures", "image_noise", "logs", "max_images"),
+    *("metrics", "noise_logits", "published", "runs", "sequences", "state", "tables", "tuning"),
 }
 
 
