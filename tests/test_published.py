@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -466,15 +467,8 @@ def test_two_seeds_reproduce_nothing(once):
     assert set(ledger["scale"]) == {"paper"}
 
 
-ONE_SEED = """
-overrides:
-  truong2025:
-    datasets: {mnist: {seeds: [0]}}
-    figures:
-      fig7_activation_maps: {models: 1}
-      fig10_angular_maps: {models: 1}
-      figA3_global_maps: {models: 1}
-"""
+# The example that tells how.
+(ONE_SEED,) = re.findall(r"^```yaml\n(.*?)^```", (REPOSITORY / "docs" / "published.md").read_text("utf-8"), re.M | re.S)
 
 
 def test_a_part_of_the_seeds_is_published_under_its_configuration(made, tmp_path, capsys):
