@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -274,6 +275,20 @@ def test_images_of_a_stand_in_reproduce_nothing():
         world = make(row, holds=True, kind=CategoryWorld, sources=sources)
         ledger = Ledger.of(replace(CLAIMS, rows=(row,)), world.evidence(), draws=DRAWS)
         assert ledger.table()["verdict"].tolist() == [verdict]
+
+
+@pytest.mark.parametrize("where", ["trained on", "shown"])
+def test_folders_that_are_not_whole_reproduce_nothing(where):
+    row = claim("F3")
+    world = make(row, holds=True, kind=CategoryWorld)
+    title = "ImageNet (not the whole set: imagenet_train: 72 of 1,281,167 images)"
+    for key, file in world.files.items():
+        training = json.loads(file.attrs["training"])
+        of = {"training": json.dumps(training | {"titles": {"faces": title}})} if where == "shown" else {}
+        world.files[key] = file.assign_attrs(**(of or {"source_title": title}))
+    ledger = Ledger.of(replace(CLAIMS, rows=(row,)), world.evidence(), draws=DRAWS)
+    assert ledger.table()["verdict"].tolist() == ["same direction"]
+    assert "imagenet_lfw (not the whole set)" in ledger.markdown()
 
 
 def test_the_page_has_every_statement_and_speaks_of_no_strength():

@@ -16,11 +16,13 @@ from toporep import rng
 from toporep.data import crops
 from toporep.data.crops import Transform
 from toporep.data.features import CachedFeatures, LiveFeatures, open_training_features
+from toporep.data.image_folders import list_images
 from toporep.data.image_sets import ImageSets
-from toporep.data.write_features import write_features
+from toporep.data.write_features import titled, write_features
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset
 from toporep.models.alexnet import AlexNetFeatures
+from toporep.provenance import NOT_WHOLE
 
 SETTINGS = {
     **{"network": "alexnet", "size": 64, "resize": 72, "crop": "random", "area": [0.08, 1.0], "aspect": [0.75, 4 / 3]},
@@ -153,6 +155,13 @@ def test_an_image_that_changes_or_goes_is_named(registry: ImageSets, data_dir: P
     image.unlink()
     with pytest.raises(TopoRepError, match="Bo_0002.jpg: cannot be read any more"):
         list(features.all(9))
+
+
+def test_a_title_says_that_folders_are_not_whole(registry: ImageSets, data_dir: Path) -> None:
+    lacking = small_registry(imagenet_train={"images": 20})
+    assert titled(list_images(registry.source("imagenet_lfw"), data_dir)) == "ImageNet and LFW"
+    found = titled(list_images(lacking.source("imagenet_lfw"), data_dir))
+    assert found == f"ImageNet and LFW ({NOT_WHOLE}: imagenet_train: 18 of 20 images)"
 
 
 def test_unreadable_images_are_left_out_and_told(registry: ImageSets, data_dir: Path, tmp_path: Path) -> None:

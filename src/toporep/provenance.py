@@ -7,6 +7,8 @@ import platform
 
 from toporep.config import canonical_json
 
+# In the title of images from folders that are not whole; the ledger of claims looks for it.
+NOT_WHOLE = "not the whole set"
 _PACKAGES = ("toporep", "torch", "numpy", "xarray", "netCDF4", "scipy")
 
 

@@ -106,7 +106,7 @@ def evaluate(claim: Claim, evidence: Evidence, *, draws: int = DRAWS, partial: b
     Raises:
         TopoRepError: quantities that cannot be compared.
     """
-    sources = evidence.attribute(claim.datasets, "source")
+    sources = evidence.images(claim.datasets)
     claim, left_out = _on_what_is_there(claim, evidence) if partial else (claim, ())
     try:
         for leaf in claim.leaves:

@@ -15,6 +15,7 @@ from toporep.claims import sets
 from toporep.claims.entries import OF_SETS, Leaf, Selector
 from toporep.errors import TopoRepError
 from toporep.io import read_dataset
+from toporep.provenance import NOT_WHOLE
 
 
 class NotThere(Exception):
@@ -59,6 +60,15 @@ class Evidence:
     def attribute(self, datasets: Iterable[str], name: str) -> dict[str, str]:
         """An attribute of the files of each data set."""
         return {dataset: file.attrs[name] for (dataset, _), file in self.files.items() if dataset in datasets}
+
+    def images(self, datasets: Iterable[str]) -> dict[str, str]:
+        """What the networks of each data set were trained on; with a remark if that or what they see is not whole."""
+        found = self.attribute(datasets, "source")
+        for (dataset, _), file in self.files.items():
+            titles = json.loads(file.attrs.get("training", "{}")).get("titles", {}).values()
+            if dataset in found and any(NOT_WHOLE in title for title in (str(file.attrs.get("source_title")), *titles)):
+                found[dataset] = f"{file.attrs['source']} ({NOT_WHOLE})"
+        return found
 
     def require(self, leaf: Leaf, settings: Mapping[str, float]) -> None:
         """Refuse a variable of networks that were trained with other settings than these.

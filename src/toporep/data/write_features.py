@@ -27,6 +27,7 @@ from toporep.data.image_sets import ImageSets, Network, RenderedPart, load_image
 from toporep.data.read_images import Done, Work, read_images, thumbnails
 from toporep.errors import TopoRepError
 from toporep.io import atomic_path, write_dataset
+from toporep.provenance import NOT_WHOLE
 
 GENERATED = "generated"
 COMPLETE = "folders of the user, as many images as expected"
@@ -119,6 +120,12 @@ def recognised_as(images: ImageList) -> str:
     if not images.source.folders:
         return GENERATED
     return f"{INCOMPLETE} ({'; '.join(images.incomplete)})" if images.incomplete else COMPLETE
+
+
+def titled(images: ImageList) -> str:
+    """What the images are, for figures and the ledger of claims, with a remark if their folders are not whole."""
+    title = images.source.title
+    return f"{title} ({NOT_WHOLE}: {'; '.join(images.incomplete)})" if images.incomplete else title
 
 
 @dataclass(frozen=True)
@@ -247,7 +254,7 @@ def _write_manifest(
         },
         attrs={
             "source": source.name,
-            "source_title": source.title,
+            "source_title": titled(images),
             "class_names": json.dumps(images.class_names, ensure_ascii=False),
             "data_sha256": _sha256(identity),
             "network": network.name,

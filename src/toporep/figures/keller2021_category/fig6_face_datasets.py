@@ -19,6 +19,7 @@ from toporep.figures.keller2021_category.maps import (
     selectivity_panel,
     table,
 )
+from toporep.provenance import NOT_WHOLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     rows = []
     for condition in _CONDITIONS:
         titles = [
-            (broken(set_title(metrics[name].attrs, of_set), 24) if not rows else "",)
+            # What is not whole of a set stands in the small print.
+            (broken(set_title(metrics[name].attrs, of_set).split(f" ({NOT_WHOLE}")[0], 24) if not rows else "",)
             for name, of_set in _CONTRASTS.items()
         ]
         panels = [
