@@ -74,12 +74,12 @@ class Copy:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "snakemake", *arguments]
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Run Snakemake here; standard error is joined to standard output."""
+    def snakemake(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+        """Run Snakemake here, in `environment()` or another one; standard error is joined to standard output."""
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
-            env=environment(),
+            env=env or environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

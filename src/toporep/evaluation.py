@@ -22,6 +22,7 @@ from toporep.io import write_dataset
 from toporep.provenance import software_versions
 from toporep.runs import Paths, Run
 from toporep.tensors import load_tensors
+from toporep.train.spec import RunSpec
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -196,14 +197,25 @@ def _read_provenance(paths: Paths, run: Run, images: Origin) -> dict:
         provenance = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise TopoRepError(f"{path}: cannot be read ({error.strerror}); train {run.id} first") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise TopoRepError(f"{path}: is no valid JSON ({error}); remove it and train {run.id} again") from error
+    if not _is_whole(provenance, run):
+        raise TopoRepError(f"{path}: altered since it was written; remove it and train {run.id} again")
     if provenance["data_sha256"] != images.data_sha256:
         raise TopoRepError(
             f"{path}: {run.id} was trained on other data (sha256 {provenance['data_sha256'][:12]}…, the prepared "
             f"images have {images.data_sha256[:12]}…); train it again"
         )
     return provenance
+
+
+def _is_whole(provenance: Any, run: Run) -> bool:
+    """Whether settings, data and code are those of the identity that stands beside them."""
+    try:
+        told = (provenance[name] for name in ("settings", "data_sha256", "code_hash"))
+        return RunSpec(run, *told).identity == provenance["identity"]
+    except (KeyError, TypeError):
+        return False
 
 
 def _load_model(

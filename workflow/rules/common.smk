@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
 from toporep.controller import claim
 from toporep.errors import TopoRepError
+from toporep.results_folder import check_clock, check_writable
 from toporep.workflow import Workflow
 
 try:
@@ -82,9 +83,22 @@ def check_claims():
 
 
 def claim_folder():
-    """Let the same command go on where an earlier one was killed."""
+    """Let the same command go on where an earlier one was killed; stop at once where it cannot."""
+    check_results_folder()
     if ARGUMENTS and not ARGUMENTS.dryrun and claim(".snakemake"):
         print("The last Snakemake here was killed; its locks are removed.", file=sys.stderr)
+
+
+def check_results_folder():
+    """Refuse a folder that cannot be written, or in which times of files tell nothing."""
+    try:
+        if ARGUMENTS:
+            check_clock(ROOT)
+        # Whoever may only read can still look at what there is.
+        if ARGUMENTS and not any(getattr(ARGUMENTS, name, None) for name in ("dryrun", "report", "lint", "unlock")):
+            check_writable(ROOT)
+    except TopoRepError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def audit():

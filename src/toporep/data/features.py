@@ -101,13 +101,14 @@ class CachedFeatures(_Features):
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> CachedFeatures:
-        """Open the features of a netCDF file.
+        """Open the features of a netCDF file, of which every byte is read once: as much as an epoch reads.
 
         Raises:
-            TopoRepError: a file of another schema; an .npy file that is missing, truncated or another one. A change
-                within a large file is found by `verify` alone.
+            TopoRepError: a file of another schema; an .npy file that is missing, truncated, altered or another one.
         """
-        return cls(path, read_dataset(path, "features"))
+        features = cls(path, read_dataset(path, "features"))
+        features.verify()
+        return features
 
     def verify(self) -> None:
         """Read the whole .npy file; raise TopoRepError if it is not the one that was written."""

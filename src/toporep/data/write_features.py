@@ -189,7 +189,7 @@ def _write_array(path: str | os.PathLike, reader: _Reader, work: Work, finish: _
     shape = (len(reader.images), work.crops, network.dimensions)
     filled = 0
     with atomic_path(path, alone=True) as temporary:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=ARRAY_TYPE, shape=shape)
+        array = _mapped(temporary, shape)
 
         def keep(done: Done) -> None:
             nonlocal filled
@@ -204,11 +204,20 @@ def _write_array(path: str | os.PathLike, reader: _Reader, work: Work, finish: _
     return manifest
 
 
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """An array in a new .npy file whose place on the disk is taken: in a full one, writing to a map is a bus error."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=ARRAY_TYPE, shape=shape)
+    # Not everywhere: macOS has no such call.
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
 def _write_rows(path: Path, array: np.ndarray, count: int) -> None:
     """Write the first rows of an array in the place of the file that it is mapped from."""
     with atomic_path(path, alone=True) as temporary:
-        shape = (count, *array.shape[1:])
-        short = np.lib.format.open_memmap(temporary, mode="w+", dtype=array.dtype, shape=shape)
+        short = _mapped(temporary, (count, *array.shape[1:]))
         for start in range(0, count, _ROWS):
             short[start : start + _ROWS] = array[start : min(start + _ROWS, count)]
         short.flush()
