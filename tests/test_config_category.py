@@ -179,3 +179,23 @@ def numbers_in(text: str) -> set[str]:
     spans = re.findall(r"(\d+) to (\d+)", text)
     found = {str(number) for first, last in spans for number in range(int(first), int(last) + 1)}
     return found | set(re.findall(r"\bX?\d+\b", text)) | set(re.findall("table", text))
+
+
+def test_what_a_dry_run_cannot_find_is_named_before_anything_is_trained(tmp_path, monkeypatch):
+    made = workflow()
+    monkeypatch.setenv("TOPOREP_DATA", str(tmp_path))
+    needed = ["results/features/imagenet_lfw.nc", "results/features/celeba.nc", "results/features/celeba.npy"]
+    named = [line.split(": ")[0] for line in made.absent(needed)]
+    assert named == ["CelebA", "ImageNet (ILSVRC 2012), training images", "Labeled Faces in the Wild"] + [
+        "AlexNet, its convolutional layers"
+    ]
+    for folder in ("imagenet/train", "lfw", "celeba"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "alexnet-owt-4df8aa71.pth").touch()
+    assert made.absent(needed) == []
+
+
+def test_a_dry_run_that_makes_no_features_looks_for_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOPOREP_DATA", str(tmp_path))
+    assert workflow().absent(["results/runs/a/b/c/0/seed0/history.csv", "results/data/mnist.nc"]) == []
+    assert workflow("demo").absent(["results/demo/features/rendered_faces.nc"]) == []

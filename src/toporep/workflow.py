@@ -432,6 +432,25 @@ class Workflow:
         jobs = [job for job in planned if job is not None]
         return audit_text(jobs, self.sections, scale=self.config.scale, root=self.config.root)
 
+    def absent(self, outputs: Iterable[str]) -> list[str]:
+        """What jobs that write these files would look for in vain: folders of images and weights, a line each."""
+        registry = read_yaml(self.folder / "config" / "image_sets.yaml")
+        folder = os.path.join(self.config.root, "features")
+        sources = {Path(path).stem for path in outputs if os.path.dirname(path) == folder}
+        wanted: dict[str, list[str]] = {}
+        for source in sorted(sources):
+            for part in registry["sources"][source]["parts"]:
+                entry = registry["folders"].get(part.get("folder"))
+                if entry:
+                    wanted[entry["title"]] = [os.path.join(self.data_dir, entry["folder"])]
+        for paper in self.config.papers.values() if sources else ():
+            network = registry["networks"].get(paper.get("features", {}).get("network"), {"weights": []})
+            if network["weights"]:
+                below = [os.path.join(self.data_dir, network["folder"]), self.data_dir]
+                files = [os.path.join(place, name) for name in network["weights"] for place in below]
+                wanted[network["title"]] = files
+        return [f"{title}: {paths[0]}" for title, paths in wanted.items() if not any(map(os.path.exists, paths))]
+
     def check_targets(self, targets: Iterable[str], *, rules: Iterable[str]) -> None:
         """Refuse a target that nothing makes, naming near ones.
 

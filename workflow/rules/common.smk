@@ -106,15 +106,19 @@ def audit():
     if workflow._dag is None:
         # There was a mistake, which Snakemake has told.
         return
+    jobs = list(workflow.dag.needrun_jobs(exclude_finished=False))
     planned = [
         TOPOREP.planned(
             map(str, job.output),
             gpus=job.resources.get("gpu", 0),
             minutes=job.resources.get("runtime", 0),
         )
-        for job in workflow.dag.needrun_jobs(exclude_finished=False)
+        for job in jobs
     ]
     print(TOPOREP.audit(planned), file=sys.stderr)
+    absent = TOPOREP.absent(str(path) for job in jobs for path in job.output)
+    if absent:
+        print("\n  ".join(["Not found here, and these jobs need it:", *absent]), file=sys.stderr)
 
 
 def _arguments():
