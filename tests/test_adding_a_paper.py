@@ -172,8 +172,9 @@ def test_a_second_command_makes_nothing_again(copy, results):
 
 
 def test_the_example_passes_its_own_tests_and_those_of_the_documents(copy):
-    # Those tests of documents that know what a paper must have there.
-    wanted = "kohonen or readme_lists or data_dictionary or decisions or deviation_is_whole or (relative_links and adding)"
+    # Of the documents' tests those that know what a paper must have there.
+    wanted = "kohonen or readme_lists or data_dictionary or decisions or deviation_is_whole"
+    wanted += " or (relative_links and adding)"
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", wanted]
         + ["tests/test_kohonen1982.py", "tests/test_docs.py"],
