@@ -1,4 +1,4 @@
-"""One training step: with the vectorised loss against the double loop, and the choices of memory format and threads.
+"""One training step: the vectorised loss against the double loop, memory formats, ways to convolve a stack, threads.
 
 What is compared is timed in turns in one process, so that a ratio means something on any machine.
 Show the numbers with `pytest -s benchmarks/test_bench_training.py`.
@@ -19,6 +19,7 @@ from reference_models import REFERENCE
 
 from toporep.losses import activation_similarity, weight_similarity
 from toporep.models import MODELS
+from toporep.train.convolution import measure_convolutions
 
 GRID, BATCH = (11, 11), 64
 INPUT = {"MnistCNN": (BATCH, 1, 28, 28), "CifarCNN": (BATCH, 3, 32, 32)}
@@ -116,3 +117,14 @@ def test_a_second_thread_is_worth_less_than_a_second_process(name: str) -> None:
     double = medians({"2 threads": step})["2 threads"]
     print(f"\n{name}: 1 thread {single:.1f} ms, 2 threads {double:.1f} ms: {single / double:.2f} times as fast")
     assert double > single / 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_grouped_convolutions_are_the_faster_ones_of_a_stack_on_one_thread(name: str) -> None:
+    """Patches of all images are nine times the images, and a single core waits for memory; alone is faster still."""
+    runs, cpu = 4, torch.device("cpu")
+    found = measure_convolutions(name, runs=runs, batch=INPUT[name], device=cpu, precision="float32")
+    alone = medians({"alone": make_step(name, VECTORISED["control"])})["alone"]
+    show(f"{name}, {runs} runs", {way: 1e3 * seconds for way, seconds in found.items()} | {"alone": runs * alone})
+    assert found["grouped"] < found["unfold"]
+    assert runs * alone < 1e3 * found["unfold"]
