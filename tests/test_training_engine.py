@@ -18,9 +18,11 @@ from torch import Tensor
 from training_jobs import FILES, GRID, Job, make_job, run_of, specs_of, tiny_images
 
 from toporep import rng
+from toporep.config import load_config, read_yaml
 from toporep.errors import TopoRepError
 from toporep.models import MODELS, SheetCNN
 from toporep.models.layers import CONVOLUTIONS
+from toporep.runs import run_settings, run_table
 from toporep.train import engine
 from toporep.train.convolution import measure_convolutions
 from toporep.train.engine import HISTORY_COLUMNS, TrainingData, split, train_runs
@@ -317,7 +319,9 @@ def test_auto_takes_the_faster_way_to_convolve_and_keeps_it(tmp_path: Path, monk
 
 
 def test_the_ways_to_convolve_are_timed_on_the_shapes_of_the_stack() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = True
     found = measure_convolutions("MnistCNN", runs=2, batch=(3, 1, 8, 8), device=CPU, precision="float32")
+    assert not torch.backends.cuda.matmul.allow_tf32
     assert set(found) == set(CONVOLUTIONS) and all(0 < seconds < 5 for seconds in found.values())
 
 
@@ -361,6 +365,18 @@ def test_a_run_with_another_precision_is_another_run() -> None:
         specs_of("MnistCNN", [run], data, precision=precision)[0].identity for precision in ("float32", "tf32", "bf16")
     }
     assert len(identities) == 3
+
+
+@pytest.mark.parametrize("paper", ["truong2025", "sander2026", "keller2021_capsules"])
+def test_precision_in_the_configuration_makes_other_runs(paper: str) -> None:
+    folder = Path(__file__).parents[1] / "config"
+    main, found = read_yaml(folder / "config.yaml") | {"papers": [paper]}, {}
+    for precision in ("float32", "bf16"):
+        datasets = dict.fromkeys(read_yaml(folder / "papers" / f"{paper}.yaml")["datasets"], {"precision": precision})
+        config = load_config(main | {"overrides": {paper: {"datasets": datasets}}}, folder)
+        runs = run_table(config.papers[paper])
+        found[precision] = [run_settings(config, run)["training"]["precision"] for run in runs[:: len(runs) // 5]]
+    assert set(found["float32"]) == {"float32"} and set(found["bf16"]) == {"bf16"}
 
 
 def test_an_unknown_precision_is_refused(tmp_path: Path) -> None:

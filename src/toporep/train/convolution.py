@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from toporep.device import reduced_precision
+from toporep.device import reduced_precision, set_precision
 from toporep.models.cnn import MODELS
 from toporep.models.layers import CONVOLUTIONS
 
@@ -26,6 +26,7 @@ def measure_convolutions(
         batch: (images, channel, row, col) of a run's batch.
         device, precision: those of the training; see `toporep.device`.
     """
+    set_precision(device, precision)
     images = torch.randn(runs, *batch, device=device)
     passes = {name: _pass(model, name, images, precision) for name in CONVOLUTIONS}
     times: dict[str, list[float]] = {name: [] for name in passes}
