@@ -343,7 +343,7 @@ def test_other_training_features_and_other_files_are_refused(folder, tmp_path):
         evaluate(folder, TVAE, name="first")
         path = Paths(str(folder)).evaluation("responses_first", TVAE)
         responses.main([*arguments, "--training-features", path])
-    with pytest.raises(TopoRepError, match="cannot be read as features"):
+    with pytest.raises(TopoRepError, match="cannot be read as netCDF"):
         responses.main([*arguments, "--training-features", str(tmp_path / "none.nc")])
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def read_dataset(path: str | os.PathLike, schema: str) -> xr.Dataset:
     try:
         dataset = xr.load_dataset(path, engine=netcdf_engine())
     except (OSError, ValueError, RuntimeError) as error:
-        raise SchemaError(f"{path}: cannot be read as netCDF ({error}); remove it and make it again") from error
+        raise SchemaError(f"{path}: cannot be read as netCDF ({error}); make it again") from error
     found = (dataset.attrs.get("schema"), dataset.attrs.get("schema_version"))
     if found != (spec.name, spec.version):
         raise SchemaError(
@@ -112,6 +112,21 @@ def read_dataset(path: str | os.PathLike, schema: str) -> xr.Dataset:
         )
     _check(dataset, spec, where=str(path))
     return dataset
+
+
+def read_attributes(path: str | os.PathLike) -> dict[str, Any]:
+    """The attributes of a netCDF file, none of its variables; unlike `read_dataset`, whatever its schema.
+
+    Raises:
+        TopoRepError: no such file, or not one of netCDF.
+    """
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine=netcdf_engine(), decode_cf=False) as dataset:
+            return dict(dataset.attrs)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise TopoRepError(f"{path}: cannot be read as netCDF ({error}); make it again") from error
 
 
 def _spec(schema: str) -> Schema:

@@ -13,6 +13,7 @@ from toporep.analyses.capsules import text_coord
 from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.analyses.responses import Answers, ResponseDumps, boundary_of
 from toporep.errors import TopoRepError
+from toporep.io import read_attributes
 from toporep.metrics.arrays import center_rows, divide
 from toporep.metrics.colocalization import unit_correlations
 from toporep.metrics.dimensionality import effective_dimensionality
@@ -362,11 +363,8 @@ def _spread(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _schema_of(paths: Sequence[str]) -> str:
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(paths[0]) as file:
-            return str(file.getncattr("schema"))
-    except (OSError, AttributeError, IndexError):
+        return str(read_attributes(paths[0])["schema"])
+    except (TopoRepError, KeyError, IndexError):
         # The reader says what is wrong.
         return ""

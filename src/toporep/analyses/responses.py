@@ -12,6 +12,7 @@ import numpy as np
 from toporep.analyses.dumps import Dump, DumpReader, RunKey, read_dump
 from toporep.config import canonical_json
 from toporep.errors import TopoRepError
+from toporep.io import read_attributes
 from toporep.metrics.arrays import check_choice
 from toporep.metrics.moments import Moments, pool
 from toporep.metrics.selectivity_maps import adjacent_units
@@ -307,15 +308,10 @@ def _by_run(paths: Iterable[str | os.PathLike]) -> dict[RunKey, dict[str, str]]:
 
 
 def _heading(path: str) -> tuple[RunKey, str]:
-    import netCDF4
-
     try:
-        with netCDF4.Dataset(path) as file:
-            run = RunKey(
-                str(file.getncattr("condition")), float(file.getncattr("strength")), int(file.getncattr("seed"))
-            )
-            return run, str(file.getncattr("set"))
-    except (OSError, AttributeError):
+        attrs = read_attributes(path)
+        return RunKey(str(attrs["condition"]), float(attrs["strength"]), int(attrs["seed"])), str(attrs["set"])
+    except (TopoRepError, KeyError):
         # Says what is wrong with it.
         dump = read_dump(path, "responses")
         return dump.run, str(dump.attrs["set"])

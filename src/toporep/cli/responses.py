@@ -18,7 +18,7 @@ from toporep.data.features import CachedFeatures
 from toporep.device import choose_device, set_precision
 from toporep.errors import TopoRepError, run_command
 from toporep.evaluation import TrainedRun, attributes, load_trained, make_parser, sheet_coords
-from toporep.io import write_dataset
+from toporep.io import read_attributes, write_dataset
 from toporep.losses.gaussian import gaussian_elbo_terms
 from toporep.metrics.moments import Moments
 from toporep.models.category_tvae import CategoryTVAE, second_moment
@@ -330,13 +330,7 @@ def _open_set(name: str, path: str, training: TrainingFile) -> CachedFeatures:
 
 
 def _attributes(path: str) -> dict[str, Any]:
-    import xarray as xr
-
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            attrs = dict(dataset.attrs)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise TopoRepError(f"{path}: cannot be read as features ({error}); make the features again") from error
+    attrs = read_attributes(path)
     if attrs.get("schema") != "features":
         raise TopoRepError(f"{path}: expected a file of schema 'features', found {attrs.get('schema')!r}")
     return attrs

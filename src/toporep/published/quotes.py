@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from toporep.errors import TopoRepError
+from toporep.io import netcdf_engine
 
 _QUOTE = re.compile(r"<!-- published: ([^>]*?) -->(.*?)<!-- / -->", re.DOTALL)
 _OPENING = "<!-- published:"
@@ -111,7 +112,7 @@ def _of_csv(quote: Quote, path: Path) -> float | str:
 def _of_netcdf(quote: Quote, path: Path) -> float | str:
     import xarray as xr
 
-    file = xr.load_dataset(path, engine="netcdf4")
+    file = xr.load_dataset(path, engine=netcdf_engine())
     if quote.name not in file.data_vars:
         raise TopoRepError(f"{quote}: no variable {quote.name} in {path}; it has {', '.join(file.data_vars)}")
     values = file[quote.name]
