@@ -572,8 +572,8 @@ def test_the_command_tests_table_1_on_a_metric_file(tmp_path, capsys):
 def test_the_rule_reads_the_metric_files_and_the_tables_that_the_claims_name():
     workflow = Workflow.from_config(read_yaml(CONFIG / "config.yaml"), REPOSITORY)
     inputs = workflow.claims_inputs("sander2026")
-    # No claim is about smoothness and accuracy of the networks that the paper does not have.
-    beyond = {"accuracy_variants", "morans_i_variants"}
+    # No claim is about smoothness and accuracy of the networks that the paper does not have, nor compares papers.
+    beyond = {"accuracy_variants", "morans_i_variants", "atlas"}
     assert {key.partition(".")[2] for key in inputs} == set(PAPER["analyses"]) - beyond
     assert [Path(path).name for path in workflow.claims_tables("sander2026")] == ["table1.csv"]
     assert workflow.claims_tables("truong2025") == []

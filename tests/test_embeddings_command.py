@@ -26,6 +26,7 @@ from toporep.runs import Paths, Run
 from toporep.stimuli import noise as kernels
 from toporep.stimuli.noise import add_noise, pink_noise
 from toporep.tensors import load_tensors, save_tensors
+from toporep.train.spec import RunSpec
 
 pytestmark = pytest.mark.usefixtures("restore_torch")
 
@@ -75,15 +76,17 @@ class Evaluated:
 
     def rewrite(self, run: Run, tensors: dict[str, torch.Tensor], *, of: Run | None = None, identity: str = "") -> None:
         """Put other tensors, or other metadata, into a run's weights file."""
-        metadata = {"run": (of or run).id, "identity": identity or identity_of(run)}
+        told = json.loads(Path(self.paths.provenance(run)).read_text())["identity"]
+        metadata = {"run": (of or run).id, "identity": identity or told}
         save_tensors(self.paths.weights(run), tensors, metadata)
 
     def reset(self, run: Run, **changes: Any) -> None:
-        """Change what a run's provenance says of its model."""
-        path = Path(self.paths.provenance(run))
+        """Change what a run's files say of its model, as if another one had been trained."""
+        path, tensors = Path(self.paths.provenance(run)), self.tensors(run)
         provenance = json.loads(path.read_text())
         provenance["settings"]["model"] |= changes
-        path.write_text(json.dumps(provenance))
+        path.write_text(json.dumps(provenance | {"identity": identity_of(run, provenance)}))
+        self.rewrite(run, tensors)
 
 
 @pytest.fixture
@@ -91,13 +94,13 @@ def trained(tmp_path: Path) -> Evaluated:
     evaluated = Evaluated(Paths(str(tmp_path / "results")), tmp_path / "images.nc")
     save_images(IMAGES, evaluated.images)
     for run in (CE, CE_PLAIN, SUPCON):
-        evaluated.rewrite(run, make_tensors(run))
         write_texts(evaluated.paths, run)
+        evaluated.rewrite(run, make_tensors(run))
     return evaluated
 
 
-def identity_of(run: Run) -> str:
-    return f"identity of {run.id}"
+def identity_of(run: Run, provenance: dict[str, Any]) -> str:
+    return RunSpec(run, *(provenance[name] for name in ("settings", "data_sha256", "code_hash"))).identity
 
 
 @functools.cache
@@ -124,7 +127,8 @@ def make_tensors(run: Run) -> dict[str, torch.Tensor]:
 
 
 def write_texts(paths: Paths, run: Run) -> None:
-    """The history and the provenance of a run."""
+    """The history and the provenance of a run, in a folder that may not be there yet."""
+    Path(paths.run_dir(run)).mkdir(parents=True, exist_ok=True)
     rows = [{"epoch": 0, "task_loss": 2.3, "strength": "nan"}, {"epoch": 1, "task_loss": 1.25, "strength": 40.5}]
     with open(paths.history(run), "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -147,12 +151,12 @@ def write_texts(paths: Paths, run: Run) -> None:
         "config_sha256": "1" * 64,
         "data_sha256": IMAGES.data_sha256,
         "code_hash": "2" * 16,
-        "identity": identity_of(run),
         "device": "cpu",
         "deterministic": True,
         "mode": "solo",
         "stack_size": 1,
     }
+    provenance["identity"] = identity_of(run, provenance)
     Path(paths.provenance(run)).write_text(json.dumps(provenance))
 
 
