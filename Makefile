@@ -6,7 +6,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help environment demo report figures-from-published test test-slurm benchmarks lint lock clean-demo
+.PHONY: help environment demo report figures-from-published test test-slurm faults benchmarks lint lock clean-demo
 
 help:
 	@echo "make demo        every figure at demo scale: embedded images, no network, minutes"
@@ -14,6 +14,7 @@ help:
 	@echo "make figures-from-published  figures, tables and ledgers from results/published, without training"
 	@echo "make test        the tests"
 	@echo "make test-slurm  the tests on a real Slurm (Debian: slurm-wlm and munge; as root)"
+	@echo "make faults      kills, full disks, damaged files, wrong clocks: 40 minutes (docs/reliability.md)"
 	@echo "make benchmarks  speed, as ratios measured in one run"
 	@echo "make lint        ruff, snakefmt, snakemake --lint"
 	@echo "make lock        resolve pyproject.toml anew into requirements.lock"
@@ -47,6 +48,9 @@ test: environment
 
 test-slurm: environment
 	@$(BIN)/python -m pytest -m slurm tests/slurm
+
+faults: environment
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s -m faults tests/faults
 
 benchmarks: environment
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks -s

@@ -83,7 +83,7 @@ class Copy:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=3000,
         )
 
     def planned(self, *arguments: str) -> set[str]:

@@ -35,9 +35,9 @@ TARGETS = (*TRUONG, CATEGORY_METRIC)
 # Laid over `workflow_copies.TINY`.
 SMALL = """\
 scale: small
-stack_size: 5
-sequence_size: 2
-dump_size: 5
+stack_size: 10
+sequence_size: 10
+dump_size: 10
 mix_conditions: true
 resources:
   train: {gpu: 0}
@@ -46,7 +46,7 @@ resources:
 overrides:
   truong2025:
     datasets:
-      mnist: {epochs: 6}
+      mnist: {epochs: 5}
   keller2021_category:
     features: {network: gabor, size: 64, training: cached}
     image_sets:
@@ -66,8 +66,8 @@ overrides:
     datasets:
       imagenet_faces: {source: rendered_training, grid: [8, 8]}
     models:
-      tvae: {epochs: 3}
-      tdann: {epochs: 3}
+      tvae: {epochs: 2}
+      tdann: {epochs: 2}
     conditions:
       tvae: {window: 3, mu: 4.8, seeds: [0]}
       tvae_smallest_window: {window: 3, mu: 4.8}
