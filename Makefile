@@ -14,7 +14,7 @@ help:
 	@echo "make figures-from-published  figures, tables and ledgers from results/published, without training"
 	@echo "make test        the tests"
 	@echo "make test-slurm  the tests on a real Slurm (Debian: slurm-wlm and munge; as root)"
-	@echo "make faults      kills, full disks, damaged files, wrong clocks: 40 minutes (docs/reliability.md)"
+	@echo "make faults      kills, full disks, damaged files, wrong clocks (docs/reliability.md)"
 	@echo "make benchmarks  speed, as ratios measured in one run"
 	@echo "make lint        ruff, snakefmt, snakemake --lint"
 	@echo "make lock        resolve pyproject.toml anew into requirements.lock"
