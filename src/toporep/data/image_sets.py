@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toporep.config import read_yaml
 from toporep.errors import TopoRepError
 from toporep.stimuli.categories import CATEGORIES, GROUNDS, SPLITS
 
@@ -112,16 +113,8 @@ def load_image_sets(path: str | os.PathLike | None = None) -> ImageSets:
 
     Raises TopoRepError naming the key at fault when one is missing, unknown or of the wrong kind.
     """
-    import yaml
-
     path = DEFAULT_PATH if path is None else Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TopoRepError(f"{path}: no such file (expected the registry of image sets)") from None
-    except yaml.YAMLError as error:
-        raise TopoRepError(f"{path}: not valid YAML ({error})") from error
-    return parse_image_sets(raw, where=str(path))
+    return parse_image_sets(read_yaml(path), where=str(path))
 
 
 def parse_image_sets(raw: Any, *, where: str) -> ImageSets:
