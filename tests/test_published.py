@@ -358,7 +358,7 @@ def test_a_failed_publication_changes_nothing(results, published, monkeypatch):
         return write(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(TopoRepError, match="No space left"):
         publish(results, PAPER, root=published)
     monkeypatch.undo()
     assert len(written) > 4

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import glob
+import hashlib
 import importlib
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.errors import TopoRepError
+from toporep.errors import REMEDIES, TopoRepError
 from toporep.schemas import SCHEMAS, Schema
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+_BLOCK = 1 << 20
+# HDF5, like many formats, does not look behind its end.
+_SEAL = b"\ntoporep sha256 "
+_SEAL_DIGITS = 64
 
 
 class SchemaError(TopoRepError):
@@ -32,24 +42,28 @@ def atomic_path(path: str | os.PathLike, *, alone: bool = False) -> Iterator[Pat
     Args:
         path: the file to write.
         alone: no other process writes this file now, so temporary files that are there are leftovers of killed
-            ones, and are removed.
+            ones, and are removed; otherwise only those of processes of this host that are no more.
+
+    Raises:
+        TopoRepError: the disk is full, or may not be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if alone:
-        for leftover in path.parent.glob(f".{path.name}.*.part"):
-            leftover.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = None
     try:
+        temporary = _make_temporary(path, alone=alone)
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        number = _refusal(error, temporary)
+        if number is None:
+            raise
+        raise TopoRepError(f"{path}: cannot be written: {os.strerror(number)}; {REMEDIES[number]}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str, *, alone: bool = True) -> None:
@@ -78,7 +92,8 @@ def netcdf_engine() -> str:
 def write_dataset(dataset: xr.Dataset, path: str | os.PathLike, schema: str, *, complevel: int = 1) -> None:
     """Check `dataset` against the named schema and write it atomically as netCDF-4.
 
-    The same arrays and attributes give the same bytes with the same library: no time stamp is stored.
+    A checksum follows the netCDF, which other readers do not see. The same arrays and attributes give the same bytes
+    with the same library: no time stamp is stored.
     complevel is zlib's level for numeric variables; 0 stores them uncompressed.
     """
     spec = _spec(schema)
@@ -91,6 +106,7 @@ def write_dataset(dataset: xr.Dataset, path: str | os.PathLike, schema: str, *, 
     }
     with atomic_path(path) as temporary:
         dataset.to_netcdf(temporary, engine=netcdf_engine(), format="NETCDF4", encoding=encoding)
+        _seal(temporary)
 
 
 def read_dataset(path: str | os.PathLike, schema: str) -> xr.Dataset:
@@ -100,9 +116,10 @@ def read_dataset(path: str | os.PathLike, schema: str) -> xr.Dataset:
     spec = _spec(schema)
     if not Path(path).is_file():
         raise SchemaError(f"{path}: no such file (expected a file of schema {spec.name!r})")
+    check_unaltered(path)
     try:
         dataset = xr.load_dataset(path, engine=netcdf_engine())
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AttributeError) as error:
         raise SchemaError(f"{path}: cannot be read as netCDF ({error}); make it again") from error
     found = (dataset.attrs.get("schema"), dataset.attrs.get("schema_version"))
     if found != (spec.name, spec.version):
@@ -123,10 +140,98 @@ def read_attributes(path: str | os.PathLike) -> dict[str, Any]:
     import xarray as xr
 
     try:
+        check_unaltered(path)
         with xr.open_dataset(path, engine=netcdf_engine(), decode_cf=False) as dataset:
             return dict(dataset.attrs)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AttributeError) as error:
         raise TopoRepError(f"{path}: cannot be read as netCDF ({error}); make it again") from error
+
+
+def _seal(path: Path) -> None:
+    """Append the file's own sha256."""
+    seal = _SEAL + _sha256(path, path.stat().st_size).encode()
+    with path.open("ab") as file:
+        file.write(seal)
+
+
+def _sha256(path: Path, size: int) -> str:
+    """sha256 of the first `size` bytes of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(size, _BLOCK))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
+
+
+def _make_temporary(path: Path, *, alone: bool) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        if alone or _writer_is_dead(leftover):
+            leftover.unlink(missing_ok=True)
+    prefix = f".{path.name}.{_host()}-{os.getpid()}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _refusal(error: OSError | RuntimeError, temporary: Path | None) -> int | None:
+    """The number of the operating system's error behind this one, if a user can mend it.
+
+    netCDF says "HDF error" or "Permission denied" where the disk is full.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (None, errno.EACCES) and temporary is not None and _is_full(temporary):
+        return errno.ENOSPC
+    return number if number in REMEDIES else None
+
+
+def _is_full(temporary: Path) -> bool:
+    """Whether this file cannot grow."""
+    try:
+        with temporary.open("ab") as file:
+            file.write(bytes(_BLOCK))
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return False
+
+
+def _writer_is_dead(temporary: Path) -> bool:
+    """Whether the process that a temporary file names was one of this host and is no more."""
+    host, _, pid = temporary.name.split(".")[-3].rpartition("-")
+    if host != _host() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _host() -> str:
+    return socket.gethostname().replace(".", "_")
+
+
+def check_unaltered(path: str | os.PathLike) -> None:
+    """Refuse a netCDF file that is not as it was written: its library notices few changes outside compressed arrays.
+
+    Files of earlier versions have no seal and pass.
+
+    Raises:
+        SchemaError: the bytes do not match the checksum at their end.
+    """
+    path = Path(path)
+    size = path.stat().st_size - len(_SEAL) - _SEAL_DIGITS
+    with path.open("rb") as file:
+        file.seek(max(size, 0))
+        seal = file.read()
+    if seal.startswith(_SEAL) and seal[len(_SEAL) :] != _sha256(path, size).encode():
+        raise SchemaError(
+            f"{path}: cannot be read as netCDF (altered since it was written: its bytes do not match the checksum at "
+            "its end); remove it and make it again"
+        )
 
 
 def _spec(schema: str) -> Schema:
