@@ -21,6 +21,12 @@ CONDITIONS = (
 )
 SHOWN = ("tvae", "tvae_untrained", "tdann")
 SHOWN_SINGLE = ("tvae", "tvae_untrained", "vae", "tdann")
+# Of faces against objects: other figures have other networks.
+SHOWN_FACES = {
+    "selectivity_faces": ("tvae", "tvae_untrained", "tdann", "fc6"),
+    "selectivity_faces_windows": CONDITIONS[:5],
+    "selectivity_faces_vae": ("tvae", "tvae_untrained", "vae"),
+}
 SEEDS = {"tvae": (0, 1, 2, 3), "tvae_untrained": (0, 1, 2, 3)}
 QUANTITIES = ("activation", "mean_activation", "numerator", "inverse_root", "rectified", "fc7")
 BOUNDARIES = ("torus", "open")
@@ -29,6 +35,8 @@ SINGLE_SETS = ("animate", "inanimate", "faces", "places", "hands", "small", "big
 PAIRS = ("faces, animate", "bodies, animate", "faces, bodies", "places, big", "faces, small", "faces, places")
 CONTRASTS = {
     "selectivity_faces": ("faces", "objects"),
+    "selectivity_faces_windows": ("faces", "objects"),
+    "selectivity_faces_vae": ("faces", "objects"),
     "selectivity_animacy": ("animate", "inanimate"),
     "selectivity_size": ("small", "big"),
     "selectivity_utkface": ("utkface", "objects"),
@@ -125,8 +133,7 @@ def selectivity(
 ) -> xr.Dataset:
     """A dataset of schema `selectivity`: smooth maps of trained networks, weak ones of untrained ones."""
     target, control = CONTRASTS[analysis]
-    conditions = (CONDITIONS if analysis == "selectivity_faces" else SHOWN) if conditions is None else conditions
-    runs = _runs(conditions)
+    runs = _runs(SHOWN_FACES.get(analysis, SHOWN) if conditions is None else conditions)
     values: dict[str, list] = {name: [] for name in SCHEMAS["selectivity"].variables}
     for condition, seed in runs:
         for name, value in _selectivity_of(condition, seed, target, grid).items():

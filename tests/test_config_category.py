@@ -135,6 +135,33 @@ def test_an_analysis_reads_its_own_sets_alone():
     assert len(dumps) == 2 * len(set(path.split("/", 2)[2] for path in dumps)) == 2 * 9
 
 
+@pytest.mark.parametrize(
+    ("figure", "shown"),
+    [
+        ("fig1_face_selectivity", {"fc6", "tvae", "tvae_untrained", "tdann"}),
+        ("fig7_correlation_by_distance", {"fc6", "tvae", "tvae_untrained", "tdann", "tdann_nonspatial"}),
+        (
+            "fig8_window_size",
+            {"tvae_smallest_window", "tvae_smaller_window", "tvae", "tvae_larger_window", "tvae_untrained"},
+        ),
+    ],
+)
+def test_a_figure_asks_for_no_network_that_it_does_not_show(figure, shown):
+    made = workflow()
+    analyses = {Path(path).stem.removesuffix("_summary") for path in made.figure_inputs(PAPER, figure).values()}
+    dumps = [path for analysis in analyses for path in made.dumps_of(PAPER, ROLE, analysis)]
+    # results/responses_<set>/<paper>/<dataset>/<condition>/<strength>/seed<seed>.nc
+    assert {path.split("/")[4] for path in dumps} == shown
+
+
+@pytest.mark.parametrize("size", ["paper", "demo", "reduced", "rendered"])
+@pytest.mark.parametrize("analysis", ["selectivity_faces", "distance_correlation"])
+def test_networks_of_different_figures_are_measured_alike(size, analysis):
+    made = workflow(size)
+    names = [analysis, f"{analysis}_windows", f"{analysis}_vae"]
+    assert len({(made.analysis_module(PAPER, name), made.analysis_settings(PAPER, name)) for name in names}) == 1
+
+
 @pytest.mark.parametrize("size", ["paper", "demo", "reduced", "rendered"])
 def test_every_source_is_in_the_registry_of_image_sets(size):
     made = workflow(size)

@@ -22,7 +22,7 @@ from toporep.figures.keller2021_category.curves import own_boundary, point_of
 from toporep.io import write_dataset
 
 PAPER, FIG7, FIG8 = "keller2021_category", "fig7_correlation_by_distance", "fig8_window_size"
-CURVES, MAPS = "imagenet_faces.distance_correlation", "imagenet_faces.selectivity_faces.runs"
+CURVES, MAPS = "imagenet_faces.distance_correlation_windows", "imagenet_faces.selectivity_faces_windows.runs"
 WINDOWS = {"tvae_smallest_window": 3, "tvae_smaller_window": 5, "tvae": 9, "tvae_larger_window": 13}
 
 
@@ -34,18 +34,21 @@ def summary(conditions: tuple[str, ...] | None = None, **options: str) -> xr.Dat
 
 @functools.cache
 def maps_of(conditions: tuple[str, ...] | None = None) -> xr.Dataset:
-    return selectivity(conditions=conditions)
+    return selectivity("selectivity_faces_windows", conditions=conditions)
 
 
-def write(folder: Path, made: xr.Dataset | None = None, maps: xr.Dataset | None = None) -> dict[str, Path]:
-    inputs = {CURVES: folder / "curves.nc", MAPS: folder / "maps.nc"}
-    write_dataset(summary() if made is None else made, inputs[CURVES], "distance_correlation_summary")
-    write_dataset(maps_of() if maps is None else maps, inputs[MAPS], "selectivity")
+def write(figure: str, folder: Path, made: xr.Dataset | None = None, maps: xr.Dataset | None = None) -> dict[str, Path]:
+    # A figure of one summary has it under the name of the data set.
+    inputs = {"imagenet_faces" if figure == FIG7 else CURVES: folder / "curves.nc"}
+    write_dataset(summary() if made is None else made, folder / "curves.nc", "distance_correlation_summary")
+    if figure == FIG8:
+        inputs[MAPS] = folder / "maps.nc"
+        write_dataset(maps_of() if maps is None else maps, inputs[MAPS], "selectivity")
     return inputs
 
 
 def draw(figure: str, folder: Path, made: xr.Dataset | None = None, maps: xr.Dataset | None = None):
-    return figure_module(PAPER, figure).draw(write(folder, made, maps))
+    return figure_module(PAPER, figure).draw(write(figure, folder, made, maps))
 
 
 def lines(axes, condition: str) -> list[np.ndarray]:
@@ -233,7 +236,7 @@ def test_the_page_can_be_read_and_says_that_it_is_a_stand_in(figure, tmp_path):
 @pytest.mark.parametrize("figure", [FIG7, FIG8])
 def test_another_process_writes_the_same_bytes_without_torch(figure, tmp_path):
     (tmp_path / "inputs").mkdir()
-    inputs = [f"{name}={path}" for name, path in write(tmp_path / "inputs").items()]
+    inputs = [f"{name}={path}" for name, path in write(figure, tmp_path / "inputs").items()]
 
     def words(folder: Path) -> list[str]:
         outputs = [str(folder / f"{figure}{suffix}") for suffix in (".pdf", ".png", ".csv")]

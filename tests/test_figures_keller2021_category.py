@@ -35,7 +35,7 @@ FIGURES = {
     "fig5_seeds": (*(f"{name}.runs" for name in ABSTRACT), "class_selectivity.runs", "hierarchy.runs", "hierarchy"),
     "fig6_face_datasets": tuple(f"selectivity_{name}.runs" for name in ("faces", "utkface", "celeba", "lfw")),
     "fig9_tdann_hierarchy": (*(f"{name}.runs" for name in ABSTRACT), "class_selectivity.runs"),
-    "fig10_vae_baseline": ("selectivity_faces.runs", "single_images.runs"),
+    "fig10_vae_baseline": ("selectivity_faces_vae.runs", "single_images.runs"),
     "figX3_null_maps": tuple(f"{name}.runs" for name in reversed(ABSTRACT)),
 }
 SETS = ("animate", "inanimate", "faces", "places", "hands")
@@ -382,7 +382,7 @@ def test_figure_3_shows_images_and_the_activations_that_they_give(files, example
 
 def test_figure_10_has_the_vae_above_and_shares_of_selective_units(drawn, files):
     found, table = drawn["fig10_vae_baseline"]
-    metric = files.load("selectivity_faces.runs")
+    metric = files.load("selectivity_faces_vae.runs")
     maps = pictures(found)
     assert len(maps) == 12
     for shown, condition in zip((maps[0], maps[6]), ("vae", "tvae"), strict=True):

@@ -61,8 +61,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     """Draw the map and the curve of each window, from the smallest to the largest.
 
     Args:
-        inputs: `imagenet_faces.selectivity_faces.runs` → file of schema `selectivity`;
-            `imagenet_faces.distance_correlation` → file of schema `distance_correlation_summary`.
+        inputs: `imagenet_faces.selectivity_faces_windows.runs` → file of schema `selectivity`;
+            `imagenet_faces.distance_correlation_windows` → file of schema `distance_correlation_summary`.
 
     Returns:
         The figure, and one table of both: rows of `maps.table`, then of `curves.curve_table` with `map` "curve".
@@ -73,8 +73,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     Source: Keller, Gao & Welling 2021, Figure 8.
     """
     metric, summary = (
-        read_runs(inputs, "selectivity_faces", "selectivity"),
-        read_summary(inputs, "distance_correlation"),
+        read_runs(inputs, "selectivity_faces_windows", "selectivity"),
+        read_summary(inputs, "distance_correlation_windows", "distance_correlation"),
     )
     check_together([metric, summary])
     conditions = windowed([*metric["condition"].values.tolist(), *summary["condition"].values.tolist()])
