@@ -67,7 +67,7 @@ def read_usage(workflow: Workflow) -> list[Usage]:
     for path in sorted(folder.rglob("*.tsv")):
         stage, *inside = path.relative_to(folder).with_suffix("").parts
         if inside:
-            groups.setdefault((stage_of(stage), _paper(inside[0], workflow.config.papers)), []).append(_measured(path))
+            groups.setdefault((stage_of(stage), _paper(inside[0], workflow.config.papers)), []).append(measured(path))
     stages, papers = _order(stage for stage, _ in groups), ["", *workflow.config.papers]
     ordered = sorted(groups, key=lambda key: (stages.index(key[0]), papers.index(key[1])))
     return [_usage(workflow, *key, groups[key]) for key in ordered]
@@ -96,6 +96,17 @@ def disk_usage(workflow: Workflow) -> list[tuple[str, int, int]]:
     return rows
 
 
+def measured(path: Path) -> dict[str, float]:
+    """Columns of a benchmark of Snakemake, 0 where it could not measure; of several repeats, the sums.
+
+    Returns:
+        s, cpu_time: seconds; max_rss: MB.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return {name: sum(_float(row.get(name)) for row in rows) for name in ("s", "cpu_time", "max_rss")}
+
+
 def _usage(workflow: Workflow, stage: str, paper: str, jobs: Sequence[dict[str, float]]) -> Usage:
     declared = _DECLARED.get(stage, stage)
     known = declared in workflow.config.main["resources"]
@@ -118,13 +129,6 @@ def _declared_gpu_hours(workflow: Workflow, paper: str) -> float:
     jobs += [(name, job) for job in evaluated for name in workflow.evaluations_of(job)]
     minutes = [workflow.resource(stage, "runtime", paper) * workflow.resource(stage, "gpu", paper) for stage, _ in jobs]
     return sum(minutes) / 60
-
-
-def _measured(path: Path) -> dict[str, float]:
-    """Columns of a benchmark, 0 where Snakemake could not measure; of several repeats, the sums."""
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return {name: sum(_float(row.get(name)) for row in rows) for name in ("s", "cpu_time", "max_rss")}
 
 
 def _float(text: str | None) -> float:
