@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.calibration import accuracy
 
 if TYPE_CHECKING:
@@ -34,10 +34,13 @@ def run(
     """
     settings = complete_settings(settings, {})
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {"accuracy": [], "accuracy_standardized": []}
-    for dump in dumps:
-        values["accuracy"].append(accuracy(dump.data["logits"].values, dump.label))
-        second = dump.data.get("logits_standardized")
-        values["accuracy_standardized"].append(np.nan if second is None else accuracy(second.values, dump.label))
-    metric = metric_dataset("accuracy", values, dumps, settings)
+    metric = metric_dataset("accuracy", dumps.measure(_of_run), dumps, settings)
     return metric, summarize_runs(metric, "accuracy")
+
+
+def _of_run(dump: Dump) -> dict[str, float]:
+    second = dump.data.get("logits_standardized")
+    return {
+        "accuracy": accuracy(dump.data["logits"].values, dump.label),
+        "accuracy_standardized": np.nan if second is None else accuracy(second.values, dump.label),
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.activity import percent_zero
 from toporep.metrics.entropy import unit_entropy, unit_variance
 
@@ -43,24 +43,28 @@ def run(
     dumps = DumpReader(dump_paths, provenance)
     extremes = [(found.min(), found.max()) for found in (dump.select(settings["activation"]) for dump in dumps)]
     value_range = (float(min(low for low, _ in extremes)), float(max(high for _, high in extremes)))
-    values: dict[str, list] = {"percent_zero": [], "entropy": [], "variance": [], "dead_units": []}
-    for dump in dumps:
-        activations = dump.select(settings["activation"])
-        variance = unit_variance(activations)
-        alive = variance > 0
-        entropy = [
-            unit_entropy(
-                activations,
-                estimator,
-                bins=settings["bins"],
-                value_range=value_range if estimator == "common_range" else None,
-            )
-            for estimator in _ESTIMATORS
-        ]
-        values["percent_zero"].append(percent_zero(dump.activations))
-        values["entropy"].append([found[alive].mean() if alive.any() else np.nan for found in entropy])
-        values["variance"].append(variance.mean())
-        values["dead_units"].append(np.count_nonzero(~alive))
+    values = dumps.measure(lambda dump: _of_run(dump, settings, value_range=value_range))
     coords = {"estimator": ("estimator", np.array(_ESTIMATORS, dtype=object))}
     metric = metric_dataset("activity", values, dumps, settings, coords=coords)
     return metric, summarize_runs(metric, "activity")
+
+
+def _of_run(dump: Dump, settings: Mapping[str, Any], *, value_range: tuple[float, float]) -> dict[str, Any]:
+    activations = dump.select(settings["activation"])
+    variance = unit_variance(activations)
+    alive = variance > 0
+    entropy = [
+        unit_entropy(
+            activations,
+            estimator,
+            bins=settings["bins"],
+            value_range=value_range if estimator == "common_range" else None,
+        )
+        for estimator in _ESTIMATORS
+    ]
+    return {
+        "percent_zero": percent_zero(dump.activations),
+        "entropy": [found[alive].mean() if alive.any() else np.nan for found in entropy],
+        "variance": variance.mean(),
+        "dead_units": np.count_nonzero(~alive),
+    }

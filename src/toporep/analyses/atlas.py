@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from toporep.analyses.capsules import text_coord
-from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, by_variable, complete_settings, metric_dataset, summarize_runs
 from toporep.analyses.responses import Answers, ResponseDumps, boundary_of
 from toporep.errors import TopoRepError
 from toporep.io import read_attributes
@@ -76,16 +76,17 @@ def run(
     settings = complete_settings(settings, DEFAULTS)
     dump_paths = [os.fspath(path) for path in dump_paths]
     dumps, sheets = _sheets(dump_paths, settings, provenance)
-    values: dict[str, list] = {}
     counts: dict[str, Any] = {}
     draws: dict[int, np.ndarray] = {}
-    for sheet in sheets:
+
+    def of_run(sheet: Sheet) -> dict[str, Any]:
         units = sheet.activations.shape[1]
-        counts = _counts(sheet)
+        counts.update(_counts(sheet))
         if units not in draws:
             draws[units] = random_places(units, shuffles=settings["shuffles"], seed=settings["seed"])
-        for name, value in measure(sheet, settings, draws[units]).items():
-            values.setdefault(name, []).append(value)
+        return measure(sheet, settings, draws[units])
+
+    values = by_variable(map(of_run, sheets))
     edges = np.asarray(settings["bins"], dtype=np.float64)
     metric = metric_dataset(
         "atlas",

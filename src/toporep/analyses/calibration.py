@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.calibration import accuracy, expected_calibration_error, logit_gap, probability_gap
 
 if TYPE_CHECKING:
@@ -33,12 +33,16 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {"accuracy": [], "logit_gap": [], "probability_gap": [], "calibration_error": []}
-    for dump in dumps:
-        logits = dump.data["logits"].values
-        values["accuracy"].append(accuracy(logits, dump.label))
-        values["logit_gap"].append(logit_gap(logits))
-        values["probability_gap"].append(probability_gap(logits))
-        values["calibration_error"].append(expected_calibration_error(logits, dump.label, settings["bins"]))
+    values = dumps.measure(lambda dump: _of_run(dump, bins=settings["bins"]))
     metric = metric_dataset("calibration", values, dumps, settings)
     return metric, summarize_runs(metric, "calibration")
+
+
+def _of_run(dump: Dump, *, bins: int) -> dict[str, float]:
+    logits = dump.data["logits"].values
+    return {
+        "accuracy": accuracy(logits, dump.label),
+        "logit_gap": logit_gap(logits),
+        "probability_gap": probability_gap(logits),
+        "calibration_error": expected_calibration_error(logits, dump.label, bins),
+    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toporep.analyses.dumps import (
+    Dump,
     DumpReader,
     complete_settings,
     group_points,
@@ -48,17 +49,18 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
-    names = [f"{kind}_{statistic}" for kind in _KINDS for statistic in ("mean", "sd")]
-    values: dict[str, list] = {name: [] for name in names}
-    for dump in dumps:
-        chosen = first_of_each_class(dump.label, settings["per_class"])
-        embeddings, labels = dump.activations[chosen], dump.label[chosen]
-        found = [class_cosine_similarity(embeddings, labels, center=name == "centered") for name in _CENTERING]
-        for name in names:
-            values[name].append([getattr(one, name) for one in found])
+    values = dumps.measure(lambda dump: _of_run(dump, settings["per_class"]))
     coords = {"centering": ("centering", np.array(_CENTERING, dtype=object))}
     metric = metric_dataset("class_similarity", values, dumps, settings, coords=coords)
     return metric, _summarize(metric, group_points(dumps.runs))
+
+
+def _of_run(dump: Dump, per_class: int) -> dict[str, list]:
+    chosen = first_of_each_class(dump.label, per_class)
+    embeddings, labels = dump.activations[chosen], dump.label[chosen]
+    found = [class_cosine_similarity(embeddings, labels, center=name == "centered") for name in _CENTERING]
+    names = [f"{kind}_{statistic}" for kind in _KINDS for statistic in ("mean", "sd")]
+    return {name: [getattr(one, name) for one in found] for name in names}
 
 
 def _summarize(metric: xr.Dataset, points: Mapping[tuple[str, float], np.ndarray]) -> xr.Dataset:

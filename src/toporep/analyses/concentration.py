@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.concentration import edge_center_ratio, kurtosis, top_share
 from toporep.metrics.statistics import summarize
 
@@ -40,11 +40,15 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {"top_share": [], "kurtosis": [], "edge_center_ratio": []}
-    for dump in dumps:
-        values["top_share"].append(summarize(top_share(dump.activations, settings["share"])).mean)
-        values["kurtosis"].append(summarize(kurtosis(dump.activations)).mean)
-        mean_map = np.abs(dump.activations).mean(axis=0, dtype=np.float64)
-        values["edge_center_ratio"].append(edge_center_ratio(mean_map, dump.grid))
+    values = dumps.measure(lambda dump: _of_run(dump, share=settings["share"]))
     metric = metric_dataset("concentration", values, dumps, settings)
     return metric, summarize_runs(metric, "concentration")
+
+
+def _of_run(dump: Dump, *, share: float) -> dict[str, Any]:
+    mean_map = np.abs(dump.activations).mean(axis=0, dtype=np.float64)
+    return {
+        "top_share": summarize(top_share(dump.activations, share)).mean,
+        "kurtosis": summarize(kurtosis(dump.activations)).mean,
+        "edge_center_ratio": edge_center_ratio(mean_map, dump.grid),
+    }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 DEFAULTS = {"activation": "pre", "bins": 100, "thresholds": [0.5, 0.9, 0.95, 0.99]}
+_QUANTITIES = ("weights_neighbor", "weights_all", "activations_neighbor", "activations_all")
 
 
 def run(
@@ -41,22 +42,9 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {"median": [], "share_negative": [], "share_above": [], "histogram": []}
-    quantities: list[str] = []
-    for dump in dumps:
-        found = _correlations(dump, settings["activation"])
-        quantities = list(found)
-        statistics = [
-            correlation_statistics(correlation, thresholds=settings["thresholds"]) for correlation in found.values()
-        ]
-        values["median"].append([one.median for one in statistics])
-        values["share_negative"].append([one.negative for one in statistics])
-        values["share_above"].append([one.above for one in statistics])
-        values["histogram"].append(
-            [correlation_histogram(correlation, settings["bins"]) for correlation in found.values()]
-        )
+    values = dumps.measure(lambda dump: _of_run(dump, settings))
     coords = {
-        "quantity": ("quantity", np.array(quantities, dtype=object)),
+        "quantity": ("quantity", np.array(_QUANTITIES, dtype=object)),
         "threshold": ("threshold", np.asarray(settings["thresholds"], dtype=np.float64)),
         "bin_left": ("bin", correlation_edges(settings["bins"])[:-1]),
     }
@@ -64,11 +52,19 @@ def run(
     return metric, summarize_runs(metric, "correlations")
 
 
-def _correlations(dump: Dump, activation: str) -> dict[str, np.ndarray]:
-    weights, activations = dump.data["sheet_weight"].values, dump.select(activation)
+def _of_run(dump: Dump, settings: Mapping[str, Any]) -> dict[str, list]:
+    """Of each variable a value for each of `_QUANTITIES`."""
+    weights, activations = dump.data["sheet_weight"].values, dump.select(settings["activation"])
+    found = [
+        neighbor_correlations(weights, dump.grid, units="rows"),
+        pair_correlations(weights, units="rows"),
+        neighbor_correlations(activations, dump.grid),
+        pair_correlations(activations),
+    ]
+    statistics = [correlation_statistics(correlation, thresholds=settings["thresholds"]) for correlation in found]
     return {
-        "weights_neighbor": neighbor_correlations(weights, dump.grid, units="rows"),
-        "weights_all": pair_correlations(weights, units="rows"),
-        "activations_neighbor": neighbor_correlations(activations, dump.grid),
-        "activations_all": pair_correlations(activations),
+        "median": [one.median for one in statistics],
+        "share_negative": [one.negative for one in statistics],
+        "share_above": [one.above for one in statistics],
+        "histogram": [correlation_histogram(correlation, settings["bins"]) for correlation in found],
     }

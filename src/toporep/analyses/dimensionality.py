@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.dimensionality import effective_dimensionality, weight_dimensionality
 
 if TYPE_CHECKING:
@@ -36,19 +36,21 @@ def run(
         TopoRepError: dumps that do not belong together, unknown settings.
     """
     settings = complete_settings(settings, DEFAULTS)
-    centered = settings["centered"]
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {"effective_dimensionality": []}
-    for dump in dumps:
-        weight = dump.data["sheet_weight"].values
-        values["effective_dimensionality"].append(
-            [
-                weight_dimensionality(weight, variables="units", centered=centered),
-                weight_dimensionality(weight, variables="inputs", centered=centered),
-                effective_dimensionality(dump.select("pre"), centered=centered),
-                effective_dimensionality(dump.select("post"), centered=centered),
-            ]
-        )
+    values = dumps.measure(
+        lambda dump: {"effective_dimensionality": _of_quantities(dump, centered=settings["centered"])}
+    )
     coords = {"quantity": ("quantity", np.array(_QUANTITIES, dtype=object))}
     metric = metric_dataset("dimensionality", values, dumps, settings, coords=coords)
     return metric, summarize_runs(metric, "dimensionality")
+
+
+def _of_quantities(dump: Dump, *, centered: bool) -> list[float]:
+    """In the order of `_QUANTITIES`."""
+    weight = dump.data["sheet_weight"].values
+    return [
+        weight_dimensionality(weight, variables="units", centered=centered),
+        weight_dimensionality(weight, variables="inputs", centered=centered),
+        effective_dimensionality(dump.select("pre"), centered=centered),
+        effective_dimensionality(dump.select("post"), centered=centered),
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.eccentricity import ECCENTRICITY_CLASSES, eccentricity_class
 from toporep.metrics.harmonics import label_shares
 
@@ -37,28 +37,28 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance, "tuning")
-    names = ("label", "share", "changed_share", "center", "center_histogram", "failed_fits")
-    values: dict[str, list] = {name: [] for name in names}
-    edges = np.empty(0)
-    for dump in dumps:
-        radii = dump.data["radius"].values
-        edges = _edges(radii)
-        tuning = eccentricity_class(dump.data["ring_pre"].values, radii=radii, **settings)
-        values["label"].append(tuning.label)
-        values["share"].append(label_shares(tuning.label, range(len(ECCENTRICITY_CLASSES))))
-        values["changed_share"].append((tuning.label != tuning.label[0]).mean(axis=-1))
-        values["center"].append(tuning.center)
-        values["center_histogram"].append(
-            [np.histogram(center[np.isfinite(center)], edges)[0] for center in tuning.center]
-        )
-        values["failed_fits"].append(tuning.failed.sum(axis=-1))
+    values = dumps.measure(lambda dump: _of_run(dump, settings))
     coords = {
         **{name: dumps.coords[name] for name in ("row", "col", "variant")},
         "profile": ("profile", np.array(ECCENTRICITY_CLASSES, dtype=object)),
-        "bin_left": ("bin", edges[:-1]),
+        "bin_left": ("bin", _edges(dumps.coords["radius"].values)[:-1]),
     }
     metric = metric_dataset("eccentricity", values, dumps, settings, coords=coords)
     return metric, summarize_runs(metric, "eccentricity")
+
+
+def _of_run(dump: Dump, settings: Mapping[str, Any]) -> dict[str, Any]:
+    radii = dump.data["radius"].values
+    edges = _edges(radii)
+    tuning = eccentricity_class(dump.data["ring_pre"].values, radii=radii, **settings)
+    return {
+        "label": tuning.label,
+        "share": label_shares(tuning.label, range(len(ECCENTRICITY_CLASSES))),
+        "changed_share": (tuning.label != tuning.label[0]).mean(axis=-1),
+        "center": tuning.center,
+        "center_histogram": [np.histogram(center[np.isfinite(center)], edges)[0] for center in tuning.center],
+        "failed_fits": tuning.failed.sum(axis=-1),
+    }
 
 
 def _edges(radii: np.ndarray) -> np.ndarray:

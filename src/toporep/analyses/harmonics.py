@@ -45,10 +45,7 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance, "tuning")
-    values: dict[str, list] = {}
-    for dump in dumps:
-        for name, value in _of_run(dump, settings).items():
-            values.setdefault(name, []).append(value)
+    values = dumps.measure(lambda dump: _of_run(dump, settings))
     coords = {
         **{name: dumps.coords[name] for name in ("row", "col", "variant")},
         "cycle": ("cycle", np.arange(settings["max_cycle"] + 1)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.morans_i import expected_morans_i, morans_i
 from toporep.metrics.statistics import summarize
 
@@ -38,16 +38,16 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
-    mean, constant = [], []
-    for dump in dumps:
-        activations = dump.select(settings["activation"])
-        if settings["centered"]:
-            activations = activations - activations.mean(axis=0, dtype=np.float64).astype(activations.dtype)
-        maps = activations.reshape(-1, *dump.grid)
-        values = summarize(morans_i(maps, settings["neighborhood"]))
-        mean.append(values.mean)
-        constant.append(len(maps) - values.n)
-    values = {"morans_i": mean, "constant_maps": constant}
+    values = dumps.measure(lambda dump: _of_run(dump, settings))
     chance = expected_morans_i(dumps.grid[0] * dumps.grid[1])
     metric = metric_dataset("morans_i", values, dumps, settings, attrs={"chance_morans_i": chance})
     return metric, summarize_runs(metric, "morans_i")
+
+
+def _of_run(dump: Dump, settings: Mapping[str, Any]) -> dict[str, Any]:
+    activations = dump.select(settings["activation"])
+    if settings["centered"]:
+        activations = activations - activations.mean(axis=0, dtype=np.float64).astype(activations.dtype)
+    maps = activations.reshape(-1, *dump.grid)
+    found = summarize(morans_i(maps, settings["neighborhood"]))
+    return {"morans_i": found.mean, "constant_maps": len(maps) - found.n}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import Dump, DumpReader, RunKey, read_dump
+from toporep.analyses.dumps import Dump, DumpReader, RunKey, by_variable, read_dump
 from toporep.config import canonical_json
 from toporep.errors import TopoRepError
 from toporep.io import read_attributes
@@ -81,12 +81,8 @@ class ResponseDumps:
 
     def measure(self, of_run: Callable[[Answers], Mapping[str, Any]]) -> dict[str, list]:
         """The values of all runs by variable, from a function that gives those of one."""
-        values: dict[str, list] = {}
         # Mapped, since the variable of a loop would keep a run in memory while the next one is read.
-        for found in map(of_run, self):
-            for name, value in found.items():
-                values.setdefault(name, []).append(value)
-        return values
+        return by_variable(map(of_run, self))
 
     @property
     def runs(self) -> list[RunKey]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.errors import TopoRepError
 from toporep.metrics.harmonics import expected_agreement
 
@@ -37,22 +37,22 @@ def run(
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance, "max_images")
-    values: dict[str, list] = {}
-    for dump in dumps:
-        label, untrained = dump.label, dump.data["label_untrained"].values
-        found = {
-            "image": dump.data["image"].values,
-            "label": label,
-            "agreement": torus_agreement(label, dump.grid),
-            "agreement_untrained": torus_agreement(untrained, dump.grid),
-            # Class 0 is a class like any other here, where the kernel has a label 0 that agrees with nothing.
-            "agreement_chance": expected_agreement(label + 1),
-        }
-        for name, value in found.items():
-            values.setdefault(name, []).append(value)
+    values = dumps.measure(_of_run)
     coords = {name: dumps.coords[name] for name in ("row", "col")}
     metric = metric_dataset("torus_images", values, dumps, settings, coords=coords)
     return metric, summarize_runs(metric, "torus_images")
+
+
+def _of_run(dump: Dump) -> dict[str, Any]:
+    label, untrained = dump.label, dump.data["label_untrained"].values
+    return {
+        "image": dump.data["image"].values,
+        "label": label,
+        "agreement": torus_agreement(label, dump.grid),
+        "agreement_untrained": torus_agreement(untrained, dump.grid),
+        # Class 0 is a class like any other here, where the kernel has a label 0 that agrees with nothing.
+        "agreement_chance": expected_agreement(label + 1),
+    }
 
 
 def torus_agreement(labels: np.ndarray, grid: tuple[int, int]) -> float:

@@ -30,7 +30,7 @@ def run(
     """
     settings = complete_settings(settings, {})
     dumps = DumpReader(dump_paths, provenance, same_epochs=True)
-    values = {"value": [dump.data["history"].values for dump in dumps]}
+    values = dumps.measure(lambda dump: {"value": dump.data["history"].values})
     coords = {name: dumps.coords[name] for name in ("epoch", "quantity")}
     metric = metric_dataset("training_curves", values, dumps, settings, coords=coords)
     return metric, summarize_runs(metric, "training_curves")

@@ -44,16 +44,18 @@ def run(
     """
     settings = complete_settings(settings, {})
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {name: [] for name in (*_OF_LAST_EPOCH, "epochs", "best_epoch")}
-    for dump in dumps:
-        history, epoch = _history(dump), dump.data["epoch"].values
-        improved = epoch[history[_SINCE_BEST] == 0]
-        for name, quantity in _OF_LAST_EPOCH.items():
-            values[name].append(history[quantity][-1])
-        values["epochs"].append(epoch[-1])
-        values["best_epoch"].append(improved[-1] if len(improved) else 0)
-    metric = metric_dataset("training_outcome", values, dumps, settings)
+    metric = metric_dataset("training_outcome", dumps.measure(_of_run), dumps, settings)
     return metric, summarize_runs(metric, "training_outcome")
+
+
+def _of_run(dump: Dump) -> dict[str, Any]:
+    history, epoch = _history(dump), dump.data["epoch"].values
+    improved = epoch[history[_SINCE_BEST] == 0]
+    return {
+        **{name: history[quantity][-1] for name, quantity in _OF_LAST_EPOCH.items()},
+        "epochs": epoch[-1],
+        "best_epoch": improved[-1] if len(improved) else 0,
+    }
 
 
 def _history(dump: Dump) -> dict[str, np.ndarray]:

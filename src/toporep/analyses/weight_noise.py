@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.errors import TopoRepError
 from toporep.metrics.weight_noise import weight_noise_robustness
 
@@ -51,26 +51,26 @@ def run(
     modes = [mode for mode, levels in zip(_MODES, sigma, strict=True) for _ in levels]
     options = {"mode": modes, **{name: settings[name] for name in ("repetitions", "seed", "measure")}}
     dumps = DumpReader(dump_paths, provenance)
-    values: dict[str, list] = {}
-    for dump in dumps:
-        weights = (dump.data[name].values for name in ("readout_weight", "readout_bias"))
-        found = weight_noise_robustness(dump.select("post"), *weights, dump.label, [*sigma[0], *sigma[1]], **options)
-        by_mode = {
-            "similarity": found.similarity,
-            "accuracy": found.accuracy,
-            "accuracy_change": 100 * (found.accuracy - found.clean_accuracy),
-        }
-        of_run = {
-            **{name: value.reshape(len(_MODES), -1) for name, value in by_mode.items()},
-            "clean_accuracy": found.clean_accuracy,
-            "readout_norm": found.weight_norm,
-            "readout_sd": found.weight_sd,
-        }
-        for name, value in of_run.items():
-            values.setdefault(name, []).append(value)
+    values = dumps.measure(lambda dump: _of_run(dump, [*sigma[0], *sigma[1]], options))
     coords = {
         "mode": ("mode", np.array(_MODES, dtype=object)),
         "sigma": (("mode", "level"), np.array(sigma, dtype=np.float64)),
     }
     metric = metric_dataset("weight_noise", values, dumps, settings, coords=coords)
     return metric, summarize_runs(metric, "weight_noise")
+
+
+def _of_run(dump: Dump, sigma: list[float], options: Mapping[str, Any]) -> dict[str, Any]:
+    weights = (dump.data[name].values for name in ("readout_weight", "readout_bias"))
+    found = weight_noise_robustness(dump.select("post"), *weights, dump.label, sigma, **options)
+    by_mode = {
+        "similarity": found.similarity,
+        "accuracy": found.accuracy,
+        "accuracy_change": 100 * (found.accuracy - found.clean_accuracy),
+    }
+    return {
+        **{name: value.reshape(len(_MODES), -1) for name, value in by_mode.items()},
+        "clean_accuracy": found.clean_accuracy,
+        "readout_norm": found.weight_norm,
+        "readout_sd": found.weight_sd,
+    }

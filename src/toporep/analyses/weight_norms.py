@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from toporep.analyses.dumps import DumpReader, complete_settings, metric_dataset, summarize_runs
+from toporep.analyses.dumps import Dump, DumpReader, complete_settings, metric_dataset, summarize_runs
 from toporep.metrics.weight_distance import neighbor_distance, weight_norms
 
 if TYPE_CHECKING:
@@ -32,14 +32,16 @@ def run(
     """
     settings = complete_settings(settings, {})
     dumps = DumpReader(dump_paths, provenance)
-    names = ("norm", "norm_sd", "topographic_loss", "cosine_topographic_loss")
-    values: dict[str, list] = {name: [] for name in names}
-    for dump in dumps:
-        weights = dump.data["sheet_weight"].values
-        norms = weight_norms(weights)
-        values["norm"].append(norms.mean())
-        values["norm_sd"].append(norms.std())
-        values["topographic_loss"].append(neighbor_distance(weights, dump.grid))
-        values["cosine_topographic_loss"].append(neighbor_distance(weights, dump.grid, "cosine"))
-    metric = metric_dataset("weight_norms", values, dumps, settings)
+    metric = metric_dataset("weight_norms", dumps.measure(_of_run), dumps, settings)
     return metric, summarize_runs(metric, "weight_norms")
+
+
+def _of_run(dump: Dump) -> dict[str, float]:
+    weights = dump.data["sheet_weight"].values
+    norms = weight_norms(weights)
+    return {
+        "norm": norms.mean(),
+        "norm_sd": norms.std(),
+        "topographic_loss": neighbor_distance(weights, dump.grid),
+        "cosine_topographic_loss": neighbor_distance(weights, dump.grid, "cosine"),
+    }
