@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toporep.config import read_yaml
+from toporep.data.entries import at_least, below_data_folder, one_of, record
 from toporep.errors import TopoRepError
 from toporep.stimuli.categories import CATEGORIES, GROUNDS, SPLITS
 
@@ -119,7 +120,7 @@ def load_image_sets(path: str | os.PathLike | None = None) -> ImageSets:
 
 def parse_image_sets(raw: Any, *, where: str) -> ImageSets:
     """Check a registry given as nested dicts and lists; `where` opens every error message."""
-    top = _record(raw, where, {"folders": dict, "networks": dict, "sources": dict})
+    top = record(raw, where, {"folders": dict, "networks": dict, "sources": dict})
     folders = {name: _folder(name, entry, f"{where}: folders.{name}") for name, entry in top["folders"].items()}
     return ImageSets(
         folders=folders,
@@ -132,18 +133,18 @@ def parse_image_sets(raw: Any, *, where: str) -> ImageSets:
 
 def _folder(name: str, raw: Any, where: str) -> Folder:
     texts = dict.fromkeys(("title", "licence", "citation", "obtain", "folder", "classes", "needed_for"), str)
-    entry = _record(raw, where, {**texts, "images": (int, None)})
-    _relative(entry["folder"], f"{where}.folder")
-    _one_of(entry["classes"], (ANY, WORDNET), f"{where}.classes")
-    _at_least(entry, "images", 1, where)
+    entry = record(raw, where, {**texts, "images": (int, None)})
+    below_data_folder(entry["folder"], f"{where}.folder")
+    one_of(entry["classes"], (ANY, WORDNET), f"{where}.classes")
+    at_least(entry, "images", 1, where)
     return Folder(name=name, **entry)
 
 
 def _network(name: str, raw: Any, where: str) -> Network:
-    _one_of(name, NETWORKS, where)
+    one_of(name, NETWORKS, where)
     kinds = {"title": str, "dimensions": int, "folder": (str, None), "weights": list, "obtain": str}
-    entry = _record(raw, where, kinds)
-    _at_least(entry, "dimensions", 1, where)
+    entry = record(raw, where, kinds)
+    at_least(entry, "dimensions", 1, where)
     for i, weights in enumerate(entry["weights"]):
         if not isinstance(weights, str) or not re.fullmatch(r"[\w.-]*-[0-9a-f]{8,64}\.pth", weights):
             raise TopoRepError(
@@ -151,14 +152,14 @@ def _network(name: str, raw: Any, where: str) -> Network:
                 f"as alexnet-owt-7be5be79.pth, found {weights!r}"
             )
     if entry["weights"]:
-        _relative(entry["folder"] or "", f"{where}.folder")
+        below_data_folder(entry["folder"] or "", f"{where}.folder")
     return Network(name=name, **entry | {"weights": tuple(entry["weights"])})
 
 
 def _source(name: str, raw: Any, folders: Mapping[str, Folder], where: str) -> Source:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)):
         raise TopoRepError(f"{where}: expected a name of small letters, digits and _, found {name!r}")
-    entry = _record(raw, where, {"title": str, "parts": list})
+    entry = record(raw, where, {"title": str, "parts": list})
     if not entry["parts"]:
         raise TopoRepError(f"{where}.parts: expected at least one part, found none")
     parts = tuple(_part(part, folders, f"{where}.parts[{i}]") for i, part in enumerate(entry["parts"]))
@@ -172,74 +173,30 @@ def _part(raw: Any, folders: Mapping[str, Folder], where: str) -> FolderPart | R
     if isinstance(raw, dict) and "rendered" in raw:
         return _rendered_part(raw, where)
     optional = {"class": (str, None), "images": (int, None), "per_class": (int, None), "seed": (int, 0)}
-    entry = _record(raw, where, {"folder": str}, optional)
-    _one_of(entry["folder"], tuple(folders), f"{where}.folder")
+    entry = record(raw, where, {"folder": str}, optional)
+    one_of(entry["folder"], tuple(folders), f"{where}.folder")
     if entry["images"] and entry["per_class"]:
         raise TopoRepError(f"{where}: expected images or per_class, found both")
     for key, least in (("images", 1), ("per_class", 1), ("seed", 0)):
-        _at_least(entry, key, least, where)
+        at_least(entry, key, least, where)
     class_name = entry.pop("class")
     return FolderPart(**entry | {"folder": folders[entry["folder"]], "class_name": class_name})
 
 
 def _rendered_part(raw: dict, where: str) -> RenderedPart:
     required = {"rendered": str, "class": str, "images": int, "split": str, "seed": int}
-    entry = _record(raw, where, required, {"ground": (str, "usual")})
+    entry = record(raw, where, required, {"ground": (str, "usual")})
     for key, allowed in (("rendered", CATEGORIES), ("split", SPLITS), ("ground", GROUNDS)):
-        _one_of(entry[key], allowed, f"{where}.{key}")
+        one_of(entry[key], allowed, f"{where}.{key}")
     if entry["rendered"] == "scene" and entry["ground"] != "usual":
         raise TopoRepError(f"{where}.ground: a scene fills its image; expected 'usual', found {entry['ground']!r}")
     for key, least in (("images", 1), ("seed", 0)):
-        _at_least(entry, key, least, where)
+        at_least(entry, key, least, where)
     return RenderedPart(
         category=entry["rendered"],
         class_name=entry["class"],
         **{key: entry[key] for key in ("images", "split", "seed", "ground")},
     )
-
-
-def _record(
-    raw: Any, where: str, required: Mapping[str, Any], optional: Mapping[str, tuple[type, Any]] | None = None
-) -> dict[str, Any]:
-    """Check that `raw` is a mapping with these keys, each of its type; return a copy with all of them.
-
-    required: key → type, or (type, None) where null is allowed. optional: key → (type, value if the key is missing).
-    """
-    optional = optional or {}
-    known = [*required, *optional]
-    if not isinstance(raw, dict):
-        raise TopoRepError(f"{where}: expected a mapping with {', '.join(known)}, found {raw!r}")
-    unknown = [str(key) for key in raw if key not in known]
-    if unknown:
-        raise TopoRepError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(known)}")
-    missing = [key for key in required if key not in raw]
-    if missing:
-        raise TopoRepError(f"{where}: missing key {', '.join(missing)}")
-    for key, value in raw.items():
-        kind = required.get(key, optional.get(key))
-        kind, may_be_null = (kind[0], kind[1] is None) if isinstance(kind, tuple) else (kind, False)
-        if not (value is None and may_be_null) and not _is(value, kind):
-            raise TopoRepError(f"{where}.{key}: expected {kind.__name__}, found {value!r}")
-    return {key: raw.get(key, optional[key][1] if key in optional else None) for key in known}
-
-
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
-def _one_of(value: str, allowed: Sequence[str], where: str) -> None:
-    if value not in allowed:
-        raise TopoRepError(f"{where}: expected one of {', '.join(allowed)}, found {value!r}")
-
-
-def _at_least(entry: Mapping[str, Any], key: str, least: int, where: str) -> None:
-    if entry[key] is not None and entry[key] < least:
-        raise TopoRepError(f"{where}.{key}: expected at least {least}, found {entry[key]}")
-
-
-def _relative(value: str, where: str) -> None:
-    if not value or Path(value).is_absolute() or ".." in Path(value).parts:
-        raise TopoRepError(f"{where}: expected a path below the data folder, found {value!r}")
 
 
 def _look_up(entries: Mapping[str, Any], name: str, kind: str) -> Any:

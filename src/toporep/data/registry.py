@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toporep.config import read_yaml
 from toporep.data import digits, sprites
+from toporep.data.entries import below_data_folder, is_a, one_of, record
 from toporep.errors import TopoRepError
 
 DEFAULT_PATH = Path(__file__).parents[3] / "config" / "datasets.yaml"
@@ -96,14 +98,20 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class FileSource:
-    """A public data set that consists of files."""
+class Source:
+    """What every source says of itself."""
 
     name: str
     title: str
     licence: str
     citation: str
     class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """A public data set that consists of files."""
+
     image_shape: tuple[int, int, int]
     format: str
     folder: str
@@ -118,14 +126,9 @@ class FileSource:
 
 
 @dataclass(frozen=True)
-class GitSource:
+class GitSource(Source):
     """A public data set that is one file of a git repository; `folder` is where a clone below the data folder lies."""
 
-    name: str
-    title: str
-    licence: str
-    citation: str
-    class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     format: str
     folder: str
@@ -133,14 +136,9 @@ class GitSource:
 
 
 @dataclass(frozen=True)
-class GeneratedSource:
+class GeneratedSource(Source):
     """Data that TopoRep makes itself: `generator`, and what it is told (`GENERATORS`)."""
 
-    name: str
-    title: str
-    licence: str
-    citation: str
-    class_names: tuple[str, ...]
     generator: str
     parameters: Mapping[str, int]
 
@@ -173,22 +171,14 @@ def load_registry(path: str | os.PathLike | None = None) -> Registry:
 
     Raises TopoRepError naming the key at fault when one is missing, unknown or of the wrong kind.
     """
-    import yaml
-
     path = DEFAULT_PATH if path is None else Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TopoRepError(f"{path}: no such file (expected the registry of data sources)") from None
-    except yaml.YAMLError as error:
-        raise TopoRepError(f"{path}: not valid YAML ({error})") from error
-    return parse_registry(raw, where=str(path))
+    return parse_registry(read_yaml(path), where=str(path))
 
 
 def parse_registry(raw: Any, *, where: str) -> Registry:
     """Check a registry given as nested dicts and lists; `where` opens every error message."""
-    top = _record(raw, where, download=dict, sources=dict)
-    download = _record(top["download"], f"{where}: download", attempts=int, backoff=float, timeout=float)
+    top = record(raw, where, {"download": dict, "sources": dict})
+    download = record(top["download"], f"{where}: download", {"attempts": int, "backoff": float, "timeout": float})
     if download["attempts"] < 1 or download["backoff"] < 0 or download["timeout"] <= 0:
         raise TopoRepError(f"{where}: download: expected attempts >= 1, backoff >= 0, timeout > 0, found {download}")
     return Registry(
@@ -198,6 +188,7 @@ def parse_registry(raw: Any, *, where: str) -> Registry:
 
 
 _COMMON = {"kind": str, "title": str, "licence": str, "citation": str, "class_names": list}
+_FILES = {"image_shape": list, "format": str, "folder": str, "files": list}
 
 
 def _source(name: str, raw: Any, where: str) -> FileSource | GitSource | GeneratedSource:
@@ -212,20 +203,10 @@ def _source(name: str, raw: Any, where: str) -> FileSource | GitSource | Generat
 
 
 def _file_source(name: str, raw: Any, where: str) -> FileSource:
-    entry = _record(
-        raw,
-        where,
-        **_COMMON,
-        image_shape=list,
-        format=str,
-        folder=str,
-        npz=str,
-        fingerprints=dict,
-        files=list,
-    )
+    entry = record(raw, where, {**_COMMON, **_FILES, "npz": str, "fingerprints": dict})
     entry.pop("kind")
-    _one_of(entry["format"], FORMATS, f"{where}.format")
-    splits = _record(entry["fingerprints"], f"{where}.fingerprints", train=dict, test=dict)
+    one_of(entry["format"], FORMATS, f"{where}.format")
+    splits = record(entry["fingerprints"], f"{where}.fingerprints", {"train": dict, "test": dict})
     source = FileSource(
         name=name,
         **entry
@@ -247,28 +228,28 @@ def _file_source(name: str, raw: Any, where: str) -> FileSource:
 
 
 def _remote_file(raw: Any, format: str, where: str) -> RemoteFile:
-    entry = _record(raw, where, name=str, bytes=int, md5=str, urls=list, contains=list)
+    entry = record(raw, where, {"name": str, "bytes": int, "md5": str, "urls": list, "contains": list})
     _checksum(entry["md5"], 32, f"{where}.md5")
-    _relative(entry["name"], f"{where}.name")
+    below_data_folder(entry["name"], f"{where}.name")
     urls = _urls(entry["urls"], where)
     contains = []
     for i, content in enumerate(entry["contains"]):
-        inner = _record(content, f"{where}.contains[{i}]", name=str, md5=str, holds=str)
-        _relative(inner["name"], f"{where}.contains[{i}].name")
+        inner = record(content, f"{where}.contains[{i}]", {"name": str, "md5": str, "holds": str})
+        below_data_folder(inner["name"], f"{where}.contains[{i}].name")
         _checksum(inner["md5"], 32, f"{where}.contains[{i}].md5")
-        _one_of(inner["holds"], _HOLDS[format], f"{where}.contains[{i}].holds")
+        one_of(inner["holds"], _HOLDS[format], f"{where}.contains[{i}].holds")
         contains.append(Content(**inner))
     return RemoteFile(**entry | {"urls": urls, "contains": tuple(contains)})
 
 
 def _git_source(name: str, raw: Any, where: str) -> GitSource:
-    entry = _record(raw, where, **_COMMON, image_shape=list, format=str, folder=str, files=list)
+    entry = record(raw, where, {**_COMMON, **_FILES})
     entry.pop("kind")
-    _one_of(entry["format"], GIT_FORMATS, f"{where}.format")
+    one_of(entry["format"], GIT_FORMATS, f"{where}.format")
     if len(entry["files"]) != 1:
         raise TopoRepError(f"{where}.files: expected one file, found {len(entry['files'])}")
-    file = _record(entry["files"][0], f"{where}.files[0]", name=str, git_sha1=str, urls=list)
-    _relative(file["name"], f"{where}.files[0].name")
+    file = record(entry["files"][0], f"{where}.files[0]", {"name": str, "git_sha1": str, "urls": list})
+    below_data_folder(file["name"], f"{where}.files[0].name")
     _checksum(file["git_sha1"], 40, f"{where}.files[0].git_sha1")
     return GitSource(
         name=name,
@@ -282,11 +263,11 @@ def _git_source(name: str, raw: Any, where: str) -> GitSource:
 
 
 def _generated_source(name: str, raw: Any, where: str) -> GeneratedSource:
-    entry = _record(raw, where, **_COMMON, generator=str, parameters=dict)
+    entry = record(raw, where, {**_COMMON, "generator": str, "parameters": dict})
     entry.pop("kind")
-    _one_of(entry["generator"], tuple(GENERATORS), f"{where}.generator")
+    one_of(entry["generator"], tuple(GENERATORS), f"{where}.generator")
     known = dict.fromkeys(GENERATORS[entry["generator"]], int)
-    parameters = _record(entry["parameters"], f"{where}.parameters", **known)
+    parameters = record(entry["parameters"], f"{where}.parameters", known)
     side = _SIDES.get(entry["generator"])
     if side and (parameters["size"] < 1 or side % parameters["size"]):
         raise TopoRepError(f"{where}.parameters.size: expected a divisor of {side}, found {parameters['size']}")
@@ -297,31 +278,9 @@ def _generated_source(name: str, raw: Any, where: str) -> GeneratedSource:
 
 
 def _fingerprint(raw: Any, where: str) -> Fingerprint:
-    entry = _record(raw, where, images=int, sha256=str)
+    entry = record(raw, where, {"images": int, "sha256": str})
     _checksum(entry["sha256"], 64, f"{where}.sha256")
     return Fingerprint(**entry)
-
-
-def _record(raw: Any, where: str, **kinds: type) -> dict[str, Any]:
-    """Check that `raw` is a mapping with exactly the keys of `kinds`, each of its type; return a copy."""
-    if not isinstance(raw, dict):
-        raise TopoRepError(f"{where}: expected a mapping with {', '.join(kinds)}, found {raw!r}")
-    unknown = [str(key) for key in raw if key not in kinds]
-    if unknown:
-        raise TopoRepError(f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(kinds)}")
-    missing = [key for key in kinds if key not in raw]
-    if missing:
-        raise TopoRepError(f"{where}: missing key {', '.join(missing)}")
-    for key, kind in kinds.items():
-        if not _is(raw[key], kind):
-            raise TopoRepError(f"{where}.{key}: expected {kind.__name__}, found {raw[key]!r}")
-    return dict(raw)
-
-
-def _is(value: Any, kind: type) -> bool:
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def _texts(values: list, where: str) -> tuple[str, ...]:
@@ -339,24 +298,14 @@ def _urls(values: list, where: str) -> tuple[str, ...]:
 
 
 def _image_shape(values: list, where: str) -> tuple[int, ...]:
-    if len(values) != 3 or not all(_is(value, int) and value > 0 for value in values):
+    if len(values) != 3 or not all(is_a(value, int) and value > 0 for value in values):
         raise TopoRepError(f"{where}.image_shape: expected [rows, columns, channels], found {values}")
     return tuple(values)
-
-
-def _one_of(value: str, allowed: tuple[str, ...], where: str) -> None:
-    if value not in allowed:
-        raise TopoRepError(f"{where}: expected one of {', '.join(allowed)}, found {value!r}")
 
 
 def _checksum(value: str, digits: int, where: str) -> None:
     if not re.fullmatch(rf"[0-9a-f]{{{digits}}}", value):
         raise TopoRepError(f"{where}: expected {digits} lower-case hexadecimal digits, found {value!r}")
-
-
-def _relative(value: str, where: str) -> None:
-    if Path(value).is_absolute() or ".." in Path(value).parts:
-        raise TopoRepError(f"{where}: expected a path below the data folder, found {value!r}")
 
 
 def _hex_digest(digest: Any, path: Path) -> str:
