@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Self
 
 import numpy as np
 import xarray as xr
 
-from toporep.claims.entries import Claim, Leaf, Quantity, Selector, leaves_of
+from toporep.claims.entries import Claim, Claims, Leaf, Quantity, Selector, leaves_of
 from toporep.claims.evidence import Evidence
 from toporep.schemas import SCHEMAS
 
@@ -111,6 +112,53 @@ class World:
         columns = dict(zip(("condition", "strength", "seed"), zip(*runs, strict=True), strict=True))
         coords = {name: ("run", np.array(column)) for name, column in columns.items()}
         return xr.Dataset(coords=coords, attrs={"source": self.sources[leaf.dataset], "scale": self.scale})
+
+
+class WorldWithoutStrengths(World):
+    """Of a paper whose conditions have no strength; `without` are those that are not trained."""
+
+    conditions: tuple[str, ...] = ()
+
+    def __init__(self, *, without=(), **options) -> None:
+        super().__init__(**options)
+        self.without = without
+
+    @classmethod
+    def filled(cls, claims: Iterable[Claim], value: Callable[[Leaf, str], np.ndarray | float], *, noise: float) -> Self:
+        """A world in which every variable that claims read has the value of a function of it and the condition.
+
+        The function's values are broadcast over the variable's dimensions. Networks differ by `noise` of the value, and
+        by nothing on average, so that models with the same value are the same.
+        """
+        world = cls()
+        leaves = {(leaf.dataset, leaf.analysis, leaf.variable): leaf for claim in claims for leaf in claim.leaves}
+        for leaf in leaves.values():
+            variable = world.variable(leaf)
+            for condition in cls.conditions:
+                rows = np.flatnonzero(variable["condition"].values == condition)
+                deviations = world.random.normal(size=(len(rows), *variable.shape[1:]))
+                deviations -= deviations.mean(axis=0)
+                variable.values[rows] = value(leaf, condition) * (1 + noise * deviations)
+        return world
+
+    def points(self) -> list[tuple[str, float]]:
+        return [(name, 0.0) for name in self.conditions]
+
+    def evidence(self) -> Evidence:
+        there = {
+            key: file.isel(run=np.flatnonzero(~np.isin(file["condition"].values, self.without)))
+            for key, file in self.files.items()
+        }
+        return Evidence(self.paper, self.scale, there)
+
+
+def row_of(claims: Claims, name: str, **selected) -> Claim:
+    """The first row of a claim, or the one with these attributes."""
+    return next(
+        row
+        for row in claims.rows
+        if row.id == name and all(getattr(row, key) == value for key, value in selected.items())
+    )
 
 
 def positions(selector: Selector, known: list) -> list[int]:

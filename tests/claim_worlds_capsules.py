@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from claim_worlds import BY_HAND, OF_SCHEMA, World
+from claim_worlds import BY_HAND, OF_SCHEMA, World, WorldWithoutStrengths
 
 from toporep.claims.entries import Claim, Leaf
-from toporep.claims.evidence import Evidence
 from toporep.config import read_yaml
 
 _PAPER_FILE = Path(__file__).resolve().parent.parent / "config" / "papers" / "keller2021_capsules.yaml"
@@ -31,48 +29,18 @@ OF_SCHEMA.update(
 )
 
 
-class CapsuleWorld(World):
-    """`without` are conditions that are not trained."""
-
+class CapsuleWorld(WorldWithoutStrengths):
     paper = "keller2021_capsules"
+    conditions = CONDITIONS
 
-    def __init__(self, *, without=(), sources=None, **options) -> None:
+    def __init__(self, *, sources=None, **options) -> None:
         super().__init__(
             sources=sources or {"mnist": "mnist", "dsprites": "dsprites", "mnist_plain": "mnist"}, **options
         )
-        self.without = without
 
     def _empty(self, leaf: Leaf) -> xr.Dataset:
         capsules = {"mnist": 18, "dsprites": 15, "mnist_plain": 1}[leaf.dataset]
         return super()._empty(leaf).assign_attrs(training=json.dumps({"capsules": capsules}))
-
-    def points(self) -> list[tuple[str, float]]:
-        return [(name, 0.0) for name in CONDITIONS]
-
-    def evidence(self) -> Evidence:
-        there = {
-            key: file.isel(run=np.flatnonzero(~np.isin(file["condition"].values, self.without)))
-            for key, file in self.files.items()
-        }
-        return Evidence(self.paper, self.scale, there)
-
-
-def filled(claims: Iterable[Claim], value: Callable[[Leaf, str], np.ndarray | float], *, noise: float) -> CapsuleWorld:
-    """A world in which every variable that claims read has the value of a function of it and the condition.
-
-    The function's values are broadcast over the variable's dimensions. Networks differ by `noise` of the value, and by
-    nothing on average, so that models with the same value are the same.
-    """
-    world = CapsuleWorld()
-    leaves = {(leaf.dataset, leaf.analysis, leaf.variable): leaf for claim in claims for leaf in claim.leaves}
-    for leaf in leaves.values():
-        variable = world.variable(leaf)
-        for condition in CONDITIONS:
-            rows = np.flatnonzero(variable["condition"].values == condition)
-            deviations = world.random.normal(size=(len(rows), *variable.shape[1:]))
-            deviations -= deviations.mean(axis=0)
-            variable.values[rows] = value(leaf, condition) * (1 + noise * deviations)
-    return world
 
 
 def _table(world: World, claim: Claim, holds: bool) -> None:

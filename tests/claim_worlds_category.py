@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from claim_worlds import _UNLABELLED, BY_HAND, OF_SCHEMA, World
+from claim_worlds import _UNLABELLED, BY_HAND, OF_SCHEMA, World, WorldWithoutStrengths
 
 from toporep.claims.entries import Claim, Leaf
-from toporep.claims.evidence import Evidence
 from toporep.config import read_yaml
 
 _PAPER_FILE = Path(__file__).resolve().parent.parent / "config" / "papers" / "keller2021_category.yaml"
@@ -48,46 +46,19 @@ OF_SCHEMA.update(
 _UNLABELLED.update({"distance_correlation": ("bin",), "single_images": ("example",)})
 
 
-class CategoryWorld(World):
-    """`without` are conditions that are not trained; `epochs`: training settings in place of the published ones."""
+class CategoryWorld(WorldWithoutStrengths):
+    """`epochs`: training settings in place of the published ones."""
 
     paper = "keller2021_category"
+    conditions = CONDITIONS
 
-    def __init__(self, *, without=(), epochs=None, sources=None, **options) -> None:
+    def __init__(self, *, epochs=None, sources=None, **options) -> None:
         super().__init__(sources=sources or {"imagenet_faces": "imagenet_lfw"}, **options)
-        self.without, self.epochs = without, EPOCHS if epochs is None else epochs
+        self.epochs = EPOCHS if epochs is None else epochs
 
     def _empty(self, leaf: Leaf) -> xr.Dataset:
         training = {"epochs": self.epochs[leaf.analysis]} if leaf.analysis in self.epochs else {}
         return super()._empty(leaf).assign_attrs(training=json.dumps(training))
-
-    def points(self) -> list[tuple[str, float]]:
-        return [(name, 0.0) for name in CONDITIONS]
-
-    def evidence(self) -> Evidence:
-        there = {
-            key: file.isel(run=np.flatnonzero(~np.isin(file["condition"].values, self.without)))
-            for key, file in self.files.items()
-        }
-        return Evidence(self.paper, self.scale, there)
-
-
-def filled(claims: Iterable[Claim], value: Callable[[Leaf, str], np.ndarray | float], *, noise: float) -> CategoryWorld:
-    """A world in which every variable that claims read has the value of a function of it and the condition.
-
-    The function's values are broadcast over the variable's dimensions. Networks differ by `noise` of the value, and by
-    nothing on average.
-    """
-    world = CategoryWorld()
-    leaves = {(leaf.analysis, leaf.variable): leaf for claim in claims for leaf in claim.leaves}
-    for leaf in leaves.values():
-        variable = world.variable(leaf)
-        for condition in CONDITIONS:
-            rows = np.flatnonzero(variable["condition"].values == condition)
-            deviations = world.random.normal(size=(len(rows), *variable.shape[1:]))
-            deviations -= deviations.mean(axis=0)
-            variable.values[rows] = value(leaf, condition) * (1 + noise * deviations)
-    return world
 
 
 def _spread(world: World, claim: Claim, holds: bool) -> None:

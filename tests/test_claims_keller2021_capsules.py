@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from claim_worlds import make
-from claim_worlds_capsules import FACTORS, CapsuleWorld, filled
+from claim_worlds import make, row_of
+from claim_worlds_capsules import FACTORS, CapsuleWorld
 
 from toporep.claims.entries import load_claims
 from toporep.claims.evaluate import FAILS, HOLDS, NOT_RUN, OPEN, evaluate
@@ -40,12 +40,7 @@ def test_a_claim_follows_a_world_in_which_it_holds_and_one_in_which_it_does_not(
 
 
 def claim(name: str, **selected):
-    """The first row of a claim, or the one with these attributes."""
-    return next(
-        row
-        for row in CLAIMS.rows
-        if row.id == name and all(getattr(row, key) == value for key, value in selected.items())
-    )
+    return row_of(CLAIMS, name, **selected)
 
 
 # What the file covers
@@ -133,7 +128,7 @@ def test_the_printed_tables_contradict_these_statements_of_the_text_and_no_other
         return float(row["log_likelihood" if leaf.analysis == "log_likelihood" else "equivariance_error"])
 
     rows = printed_rows()
-    found = outcomes(filled(rows.values(), value, noise=1e-6), rows)
+    found = outcomes(CapsuleWorld.filled(rows.values(), value, noise=1e-6), rows)
     assert {name for name, outcome in found.items() if outcome != HOLDS} == {
         # BubbleVAE has a lower log-likelihood than the VAE (T35).
         *(f"L1 mnist bubble_{name} estimator=published" for name in ("1_2", "1_4", "5_36", "5_36_k3")),
@@ -187,7 +182,7 @@ def nothing_learned(leaf, condition):
 
 def test_a_model_that_has_learned_nothing_satisfies_these_claims_and_no_check_that_needs_learning():
     rows = {name: row for name, row in ROWS.items() if row.kind != "table"}
-    world = filled(rows.values(), nothing_learned, noise=1e-4)
+    world = CapsuleWorld.filled(rows.values(), nothing_learned, noise=1e-4)
     found = {name for name, outcome in outcomes(world, rows).items() if outcome == HOLDS}
     primary = {name for name in found if rows[name].primary}
     assert {name.split()[0] for name in primary} == {"E1a", "E1b", "E2", "E3a", "E3b", "E4", "E7", "W4"} | {
@@ -203,7 +198,7 @@ def test_a_model_that_has_learned_nothing_satisfies_these_claims_and_no_check_th
 
 def test_a_null_model_reaches_most_published_errors_but_no_likelihood():
     """Facts of the tables: which cells a model without learning has within the tolerance."""
-    world = filled([claim("T4a"), claim("T4c"), claim("T5c")], nothing_learned, noise=1e-6)
+    world = CapsuleWorld.filled([claim("T4a"), claim("T4c"), claim("T5c")], nothing_learned, noise=1e-6)
     close = {}
     for name in ("T4a", "T4c", "T5c"):
         result = evaluate(claim(name), world.evidence(), draws=DRAWS)
@@ -377,7 +372,9 @@ def test_the_page_has_every_statement_and_speaks_of_no_strength():
 
 def test_the_page_does_not_repeat_what_chance_gives_and_has_a_dash_for_no_value():
     rows = [row for row in CLAIMS.rows if row.id in ("L1", "T1b")]
-    ledger = Ledger.of(replace(CLAIMS, rows=tuple(rows)), filled(rows, lambda *_: -190.0, noise=0.01).evidence())
+    ledger = Ledger.of(
+        replace(CLAIMS, rows=tuple(rows)), CapsuleWorld.filled(rows, lambda *_: -190.0, noise=0.01).evidence()
+    )
     lines = [
         [cell.strip() for cell in line.split(" | ")] for line in ledger.markdown().splitlines() if "| L1 |" in line
     ]

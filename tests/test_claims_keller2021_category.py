@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from category_responses import CLASSES, write_runs
 from category_responses import CONDITIONS as MADE
-from claim_worlds import make
-from claim_worlds_category import BOUNDARIES, CONDITIONS, PAIRS, CategoryWorld, filled
+from claim_worlds import make, row_of
+from claim_worlds_category import BOUNDARIES, CONDITIONS, PAIRS, CategoryWorld
 
 from toporep.claims.entries import load_claims
 from toporep.claims.evaluate import FAILS, HOLDS, NOT_RUN, OPEN, evaluate
@@ -42,8 +42,7 @@ def test_a_claim_follows_a_world_in_which_it_holds_and_one_in_which_it_does_not(
 
 
 def claim(name: str):
-    """The first row of a claim."""
-    return next(row for row in CLAIMS.rows if row.id == name)
+    return row_of(CLAIMS, name)
 
 
 def outcomes(world: CategoryWorld, rows: dict) -> dict[str, str]:
@@ -158,7 +157,7 @@ def nothing_learned(leaf, condition):
 
 
 def test_networks_that_have_learned_nothing_satisfy_these_claims_and_no_check_that_needs_learning():
-    found = outcomes(filled(CLAIMS.rows, nothing_learned, noise=1e-3), ROWS)
+    found = outcomes(CategoryWorld.filled(CLAIMS.rows, nothing_learned, noise=1e-3), ROWS)
     holding = {name for name, outcome in found.items() if outcome == HOLDS}
     primary = {name for name in holding if ROWS[name].primary}
     assert primary == {
@@ -207,7 +206,7 @@ def test_numbers_of_the_trial_agree_with_the_claims_about_them():
         and not np.isnan([trial(leaf, leaf.condition) for leaf in row.leaves]).any()
     }
     # One data point each; ten copies of it differ by little.
-    found = outcomes(filled(rows.values(), trial, noise=1e-4), rows)
+    found = outcomes(CategoryWorld.filled(rows.values(), trial, noise=1e-4), rows)
     assert {"F6", "X1", "X2", "X3", "X5", "V3", "N8", "W1 tvae", "W3 tvae"} <= set(rows)
     assert {name for name, outcome in found.items() if outcome != HOLDS} == {"N6", "N7", "X9b"}
     # X9b is about the factors of t, which the trial did not take apart: both have one number here.
@@ -220,7 +219,7 @@ def test_published_bits_are_worse_than_no_model():
     def published(leaf, condition):
         return {"constant": 2.0471, "floor": 1.3257}.get(leaf.variable, 3.4 if condition == "vae" else 3.6)
 
-    found = outcomes(filled(rows.values(), published, noise=1e-5), rows)
+    found = outcomes(CategoryWorld.filled(rows.values(), published, noise=1e-5), rows)
     assert {name for name, outcome in found.items() if outcome != HOLDS} == {"N10 tvae", "N10 vae"}
     assert {found["N10 tvae"], found["N10 vae"]} == {FAILS}
 
@@ -247,14 +246,14 @@ def test_one_network_has_a_value_and_no_verdict():
 def test_networks_without_a_cluster_are_not_consistent():
     """0 units in all have no spread, and no cluster to be of one size."""
     row = claim("R4")
-    world = filled([row], lambda *_: 0.0, noise=0.1)
+    world = CategoryWorld.filled([row], lambda *_: 0.0, noise=0.1)
     assert evaluate(row, world.evidence(), draws=DRAWS).outcome == FAILS
 
 
 def test_a_face_patch_of_few_units_is_no_cluster_where_chance_gives_as_many():
     row = ROWS["F3 tvae"]
     of = {"largest_patch": 12.0, "largest_patch_unit_null": 7.0}
-    world = filled([row], lambda leaf, _: of[leaf.variable], noise=1e-3)
+    world = CategoryWorld.filled([row], lambda leaf, _: of[leaf.variable], noise=1e-3)
     result = evaluate(row, world.evidence(), draws=DRAWS)
     assert result.outcome == FAILS
     (point,) = result.points

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
-from claim_worlds import make
+from claim_worlds import make, row_of
 from claim_worlds_sander2026 import OBJECTIVES, RHO, EmbeddingWorld, as_the_paper_says
 
 from toporep.claims import sets
@@ -46,12 +46,7 @@ def test_a_claim_follows_a_world_in_which_it_holds_and_one_in_which_it_does_not(
 
 
 def claim(name: str, **selected):
-    """The first row of a claim, or the one with these attributes."""
-    return next(
-        row
-        for row in CLAIMS.rows
-        if row.id == name and all(getattr(row, key) == value for key, value in selected.items())
-    )
+    return row_of(CLAIMS, name, **selected)
 
 
 def evaluated(row, **options):
