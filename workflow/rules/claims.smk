@@ -24,13 +24,13 @@ for paper in TOPOREP.claimed_papers():
             csv=report(
                 TOPOREP.paths.claims(paper, ".csv"),
                 category=paper,
-                labels={"figure": "claims", "scale": TOPOREP.config.scale},
+                labels=report_labels(paper, "claims", "csv"),
                 caption="../report/claims.rst",
             ),
             markdown=report(
                 TOPOREP.paths.claims(paper, ".md"),
                 category=paper,
-                labels={"figure": "claims, to read", "scale": TOPOREP.config.scale},
+                labels=report_labels(paper, "claims", "md"),
                 caption="../report/claims.rst",
             ),
             points=TOPOREP.paths.claims(paper, "_points.csv"),

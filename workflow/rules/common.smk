@@ -64,6 +64,17 @@ def code_hash(command, *modules):
     return ask(lambda wildcards: TOPOREP.code_hash(command, *modules))
 
 
+def report_labels(paper, name, file):
+    """What Snakemake's report says of a file beside its category; it sorts by the first label, as text."""
+    names = [*TOPOREP.catalog[paper], "claims"]
+    return {
+        "no.": f"{1 + names.index(name):02}",
+        "figure or table": name,
+        "file": file,
+        "scale": TOPOREP.config.scale,
+    }
+
+
 def check_targets():
     """Stop at once at a target that nothing makes, and name the near ones."""
     targets = ARGUMENTS.targets if ARGUMENTS else None

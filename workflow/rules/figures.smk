@@ -24,7 +24,7 @@ for paper, figure in TOPOREP.figures(comparison=True):
             pdf=report(
                 TOPOREP.paths.figure(paper, figure, "pdf"),
                 category=paper,
-                labels={"figure": figure, "scale": TOPOREP.config.scale},
+                labels=report_labels(paper, figure, "pdf"),
                 caption=f"../report/{figure}.rst",
             ),
             png=TOPOREP.paths.figure(paper, figure, "png"),

@@ -3,6 +3,10 @@
 from toporep.config import canonical_json
 
 
+# What Snakemake's own report (--report) opens with.
+report: "../report/workflow.rst"
+
+
 rule report:
     input:
         figures=[TOPOREP.paths.figure(paper, figure, "png") for paper, figure in TOPOREP.figures(comparison=True)],

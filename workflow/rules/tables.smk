@@ -13,13 +13,13 @@ for paper, table in TOPOREP.tables(comparison=True):
             csv=report(
                 TOPOREP.paths.table(paper, table, "csv"),
                 category=paper,
-                labels={"figure": table, "scale": TOPOREP.config.scale},
+                labels=report_labels(paper, table, "csv"),
                 caption=f"../report/{table}.rst",
             ),
             md=report(
                 TOPOREP.paths.table(paper, table, "md"),
                 category=paper,
-                labels={"figure": f"{table}, to read", "scale": TOPOREP.config.scale},
+                labels=report_labels(paper, table, "md"),
                 caption=f"../report/{table}.rst",
             ),
             tex=TOPOREP.paths.table(paper, table, "tex"),
