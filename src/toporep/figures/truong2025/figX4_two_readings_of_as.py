@@ -486,8 +486,8 @@ def _small_print(files: Mapping[str, xr.Dataset], sample: maps.Sample) -> list[s
         "Two readings of one loss. As defined (paper, 2.2): 1 − r of adjacent units over the images of a batch. "
         "Reshaped: the matrix of activations, images by units, read as if it were a matrix of weights, so that each "
         "cell of the sheet holds a mixture of units and images. The paper's code for AS is not public: that it "
-        "computed the reshaped reading is a hypothesis, made because this reading gives the published signs "
-        "(docs/deviations.md, D9).",
+        "computed the reshaped reading is a hypothesis, made because with batches of 64, as in the published code, it "
+        "gives the published signs; with other sizes it need not (docs/deviations.md, D9).",
         f"A: pre-ReLU maps, seed {seeds}, the first test images of their class. Others: mean over seeds, shaded ± SEM "
         "over seeds (ddof 1), of pre-ReLU activations over the test images; the histogram pools seeds. Chance: "
         f"{chance}. Changes in accuracy are against the same network without noise.",
