@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import toporep.analyses
 from toporep.analyses.dumps import RunKey, refuse_missing_seeds
+from toporep.cli.arguments import parse_object
 from toporep.errors import TopoRepError, run_command
 from toporep.io import write_dataset
 
@@ -30,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     provenance = {"scale": options.scale}
     if options.code_hash:
         provenance["code_hash"] = options.code_hash
-    metric, summary = module.run(_dump_paths(options), _settings(options.settings), provenance)
+    settings = parse_object(options.settings, "--settings")
+    metric, summary = module.run(_dump_paths(options), settings, provenance)
     # An analysis that compares the networks of a point has no value a run, and looks at the seeds itself.
     if "run" in metric.dims:
         columns = (metric[name].values.tolist() for name in RunKey._fields)
@@ -56,16 +56,6 @@ def _parser() -> argparse.ArgumentParser:
 def _analyses() -> list[str]:
     names = (module.name for module in pkgutil.iter_modules(toporep.analyses.__path__))
     return sorted(name for name in names if name not in _SHARED)
-
-
-def _settings(text: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(text)
-    except ValueError as error:
-        raise TopoRepError(f"--settings: not JSON ({error}), found {text!r}") from error
-    if not isinstance(settings, dict):
-        raise TopoRepError(f"--settings: expected a JSON object, found {text!r}")
-    return settings
 
 
 def _dump_paths(options: argparse.Namespace) -> list[str]:

@@ -1,4 +1,4 @@
-"""Arguments that the commands for figures and tables share."""
+"""Arguments that several commands share: JSON objects, and the inputs of figures and tables."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from toporep.errors import TopoRepError
+
+
+def parse_object(text: str, option: str) -> dict[str, Any]:
+    """Read the JSON object that is given to an option.
+
+    Raises:
+        TopoRepError: not a JSON object.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise TopoRepError(f"{option}: not JSON ({error}), found {text!r}") from error
+    if not isinstance(content, dict):
+        raise TopoRepError(f"{option}: expected a JSON object, found {text!r}")
+    return content
 
 
 def parse_inputs(pairs: Sequence[str]) -> dict[str, Path]:
@@ -33,12 +48,7 @@ def parse_settings(text: str, *, known: Sequence[str], kind: str = "figure") -> 
     Raises:
         TopoRepError: not a JSON object, or a setting that the figure or table does not have.
     """
-    try:
-        settings = json.loads(text)
-    except ValueError as error:
-        raise TopoRepError(f"--settings: not JSON ({error}), found {text!r}") from error
-    if not isinstance(settings, dict):
-        raise TopoRepError(f"--settings: expected a JSON object, found {text!r}")
+    settings = parse_object(text, "--settings")
     unknown = [name for name in settings if name not in known]
     if unknown:
         raise TopoRepError(f"--settings: unknown {', '.join(unknown)}; this {kind} has: {', '.join(known) or 'none'}")

@@ -6,14 +6,13 @@ KEY is <dataset>.<analysis>. Three files are written: the ledger as .csv and .md
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from toporep.claims.entries import load_claims, metric_schema
 from toporep.claims.evidence import Evidence
 from toporep.claims.ledger import Ledger, to_csv
+from toporep.cli.arguments import parse_object
 from toporep.errors import TopoRepError, run_command
 from toporep.io import write_text
 
@@ -21,7 +20,7 @@ from toporep.io import write_text
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the arguments, test the claims, write the ledger, print the counts."""
     options = _parser().parse_args(arguments)
-    claims = load_claims(options.claims, _paper(options.paper))
+    claims = load_claims(options.claims, parse_object(options.paper, "--paper"))
     paths = _paths(options.metrics)
     schemas = {analysis: metric_schema(claims, analysis) for _, analysis in claims.files}
     evidence = Evidence.read(
@@ -51,13 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--markdown", required=True, help="the same for a reader")
     parser.add_argument("--points", required=True, help="file to write: a row a point of a claim")
     return parser
-
-
-def _paper(text: str) -> dict[str, Any]:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise TopoRepError(f"--paper: not JSON ({error}), found {text!r}") from error
 
 
 def _paths(pairs: Sequence[str]) -> dict[tuple[str, str], Path]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
 
+from toporep.cli.arguments import parse_object
 from toporep.data.write_features import write_features
-from toporep.errors import TopoRepError, run_command
+from toporep.errors import run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     manifest = write_features(
         options.source,
         options.output,
-        features=_settings(options.features),
+        features=parse_object(options.features, "--features"),
         array=options.array,
         data_dir=options.data_dir,
         threads=options.threads,
@@ -29,16 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, reason in zip(manifest.skipped, manifest.reason, strict=True):
         print(f"left out: {path}: {reason}", file=sys.stderr)
     return 0
-
-
-def _settings(text: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(text)
-    except ValueError as error:
-        raise TopoRepError(f"--features: not JSON ({error}), found {text!r}") from error
-    if not isinstance(settings, dict):
-        raise TopoRepError(f"--features: expected a JSON object, found {text!r}")
-    return settings
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,14 +6,14 @@ Takes what is there and names what is missing. `snakemake report` makes first wh
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from toporep.cli.arguments import parse_object
 from toporep.config import merge, read_yaml
-from toporep.errors import TopoRepError, run_command
+from toporep.errors import run_command
 from toporep.io import write_text
 from toporep.report import page
 from toporep.workflow import Workflow
@@ -52,10 +52,7 @@ def _configuration(options: argparse.Namespace, folder: Path) -> Mapping[str, An
         for file in options.configfile:
             configuration = merge(configuration, read_yaml(file))
         return configuration
-    try:
-        return json.loads(options.config)
-    except ValueError as error:
-        raise TopoRepError(f"--config: not JSON ({error}), found {options.config!r}") from error
+    return parse_object(options.config, "--config")
 
 
 def _completeness(workflow: Workflow) -> str:
