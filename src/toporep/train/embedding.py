@@ -84,7 +84,7 @@ def train_embeddings(
     if stacked:
         raise TopoRepError("--mode stacked: a ResNet fills a device alone; use solo or auto")
     for index, spec in enumerate(specs):
-        _set_precision(spec, device)
+        set_precision(device, spec.settings["training"]["precision"])
         trainer = _Trainer(spec, data, device=device, folder=state_folder(spec), progress=progress)
         progress.expect((len(specs) - index) * trainer.most_steps)
         try:
@@ -485,13 +485,6 @@ def build_model(settings: Mapping[str, Any], seed: int, *, classes: int) -> Topo
         classes=classes,
         projection=model["projection"],
     )
-
-
-def _set_precision(spec: RunSpec, device: torch.device) -> None:
-    set_precision(device)
-    if spec.settings["training"]["precision"] == "tf32":
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
 
 
 def _batch_starts(images: int, size: int, drop_last: bool) -> list[int]:
