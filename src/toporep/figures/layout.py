@@ -100,6 +100,35 @@ class Page:
         return self._head + sum(before.height for before in self._blocks[:block])
 
 
+class Sheet:
+    """A figure as wide as a journal page on which things have places in inches, counted from the left and the top.
+
+    Args:
+        height: of what stands above the small print.
+        lines: paragraphs of the small print.
+    """
+
+    def __init__(self, height: float, lines: Sequence[str]) -> None:
+        small_print = style.SmallPrint(lines, left=0.07)
+        self._height = height + small_print.height
+        self.figure = Figure(figsize=(style.PAGE_WIDTH, self._height))
+        small_print.draw(self.figure)
+
+    def axes(self, left: float, top: float, width: float, height: float, **options: object) -> Axes:
+        """Add axes whose upper left corner is there."""
+        bottom = self._height - top - height
+        place = (left / style.PAGE_WIDTH, bottom / self._height, width / style.PAGE_WIDTH, height / self._height)
+        return self.figure.add_axes(place, **options)
+
+    def place(self, left: float, top: float) -> tuple[float, float]:
+        """The same place in figure fractions."""
+        return left / style.PAGE_WIDTH, 1 - top / self._height
+
+    def text(self, left: float, top: float, text: str, **options: object) -> None:
+        """Write there; the text's middle has this height unless told otherwise."""
+        self.figure.text(*self.place(left, top), text, **{"va": "center", **options})
+
+
 def percent_axis(axes: Axes) -> None:
     """Write the ordinate's fractions as percent; the axis' name should say so."""
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}".replace("-", "−")))

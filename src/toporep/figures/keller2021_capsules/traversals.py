@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from toporep.errors import TopoRepError
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.inputs import check_identity
 from toporep.figures.keller2021_capsules import PAPER, disclaimer, label_of, provenance_lines, title_of
 from toporep.io import read_dataset
@@ -20,7 +19,7 @@ from toporep.io import read_dataset
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LINES = ("frames", "reconstruction", "traversal")
 # Small print of figures whose frames are grey where they are held out.
@@ -205,33 +204,8 @@ def table(found: Sequence[Traversals], predictions: Sequence[str]) -> pd.DataFra
     return pd.concat(tables, ignore_index=True)
 
 
-class Sheet:
-    """A figure as wide as a journal page on which things have places in inches, counted from the left and the top.
-
-    Args:
-        height: of what stands above the small print.
-        lines: paragraphs of the small print.
-    """
-
-    def __init__(self, height: float, lines: Sequence[str]) -> None:
-        small_print = style.SmallPrint(lines, left=0.07)
-        self._height = height + small_print.height
-        self.figure = Figure(figsize=(style.PAGE_WIDTH, self._height))
-        small_print.draw(self.figure)
-
-    def axes(self, left: float, top: float, width: float, height: float, **options: object) -> Axes:
-        """Add axes whose upper left corner is there."""
-        bottom = self._height - top - height
-        place = (left / style.PAGE_WIDTH, bottom / self._height, width / style.PAGE_WIDTH, height / self._height)
-        return self.figure.add_axes(place, **options)
-
-    def place(self, left: float, top: float) -> tuple[float, float]:
-        """The same place in figure fractions."""
-        return left / style.PAGE_WIDTH, 1 - top / self._height
-
-    def text(self, left: float, top: float, text: str, **options: object) -> None:
-        """Write there; the text's middle has this height unless told otherwise."""
-        self.figure.text(*self.place(left, top), text, **{"va": "center", **options})
+class Sheet(layout.Sheet):
+    """A sheet with headings and strips of frames."""
 
     def heading(self, top: float, text: str, *, further: str = "", left: float = 0.07) -> None:
         """Write a bold title, and what it says further below it."""

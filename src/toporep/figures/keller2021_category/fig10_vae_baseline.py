@@ -13,7 +13,6 @@ from toporep.figures.keller2021_category import (
     label_of,
     number,
     percent,
-    provenance_lines,
     read_runs,
     run_of,
 )
@@ -21,11 +20,10 @@ from toporep.figures.keller2021_category.maps import (
     SINGLE_LABELS,
     Panel,
     Row,
-    absent_from,
     draw_page,
     image_panel,
     map_line,
-    seeds_text,
+    origin_lines,
     selectivity_panel,
     single_lines,
     single_panel,
@@ -76,12 +74,11 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
         single_lines(singles, example),
         f"Selective: share of units with d ≥ {threshold:g}, of activations sampled from the posterior, as in the maps, "
         "and of its means, which have no noise (not in the paper).",
-        *provenance_lines(
+        *origin_lines(
+            rows,
             metric.attrs,
             singles.attrs,
             sets=["faces", "objects", *(name for name in _SETS if name != "faces")],
-            seeds=seeds_text(rows),
-            absent=absent_from(rows),
         ),
     ]
     with style.context():

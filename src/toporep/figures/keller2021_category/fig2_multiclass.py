@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import provenance_lines, read_runs
+from toporep.figures.keller2021_category import read_runs
 from toporep.figures.keller2021_category.maps import (
     Row,
-    absent_from,
     draw_page,
     grid_of,
     joint_labels,
     joint_lines,
     joint_panel,
-    seeds_text,
+    origin_lines,
     table,
     threshold_of,
 )
@@ -54,7 +53,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         f"Each point is a unit of a torus of {height} × {width}: the left edge adjoins the right one, the upper the "
         f"lower one. {joint_lines(metric)} Left and middle: images of all other classes pooled, so that larger sets "
         "weigh more, as in the paper; right: each other class with equal weight.",
-        *provenance_lines(metric.attrs, seeds=seeds_text(rows), absent=absent_from(rows)),
+        *origin_lines(rows, metric.attrs),
     ]
     with style.context():
         sheet, _ = draw_page(

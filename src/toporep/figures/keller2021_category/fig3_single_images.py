@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import provenance_lines, read_runs
+from toporep.figures.keller2021_category import read_runs
 from toporep.figures.keller2021_category.maps import (
     SINGLE_LABELS,
     Row,
-    absent_from,
     draw_page,
     image_panel,
-    seeds_text,
+    origin_lines,
     single_lines,
     single_panel,
     table,
@@ -55,7 +54,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
     ]
     lines = [
         single_lines(metric, example),
-        *provenance_lines(metric.attrs, sets=_SETS, seeds=seeds_text(rows), absent=absent_from(rows)),
+        *origin_lines(rows, metric.attrs, sets=_SETS),
     ]
     with style.context():
         sheet, _ = draw_page("Activations for single images", rows, metric.attrs, lines, keys=["activation"])

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import check_together, number, provenance_lines, read_runs, run_of
+from toporep.figures.keller2021_category import check_together, number, read_runs, run_of
 from toporep.figures.keller2021_category.maps import (
     CONTRASTS,
     SELECTIVITY_LABELS,
     Row,
     Sheet,
-    absent_from,
     draw_page,
     heading_of,
     marker_sign,
-    seeds_text,
+    origin_lines,
     selectivity_lines,
     selectivity_panel,
     sets_of,
@@ -72,7 +71,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
         "The same units in all maps of a column. Marks: the unit with the highest activation for the image beside the "
         "mark, and d of this unit in the three maps.",
         *selectivity_lines(list(metrics.values())),
-        *provenance_lines(*attrs, sets=sets_of(CONTRASTS), seeds=seeds_text(rows), absent=absent_from(rows)),
+        *origin_lines(rows, *attrs, sets=sets_of(CONTRASTS)),
     ]
     with style.context():
         sheet, places = draw_page(

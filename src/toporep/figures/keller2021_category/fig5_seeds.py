@@ -14,7 +14,6 @@ from toporep.figures import style
 from toporep.figures.keller2021_category import (
     check_together,
     number,
-    provenance_lines,
     read_runs,
     read_summary,
     run_of,
@@ -25,12 +24,11 @@ from toporep.figures.keller2021_category.maps import (
     SELECTIVITY_LABELS,
     Row,
     Sheet,
-    absent_from,
     draw_page,
     joint_labels,
     joint_lines,
     joint_panel,
-    seeds_text,
+    origin_lines,
     selectivity_lines,
     selectivity_panel,
     sets_of,
@@ -80,12 +78,7 @@ def draw(inputs: Mapping[str, Path], *, models: int = 4) -> tuple[Figure, pd.Dat
         *selectivity_lines(list(metrics.values())),
         joint_lines(classes),
         *_hierarchy_lines(summary),
-        *provenance_lines(
-            *attrs,
-            sets=[*sets_of(CONTRASTS), "headless", "hands", "places"],
-            seeds=seeds_text(rows),
-            absent=absent_from(rows),
-        ),
+        *origin_lines(rows, *attrs, sets=[*sets_of(CONTRASTS), "headless", "hands", "places"]),
     ]
     with style.context():
         sheet, places = draw_page(

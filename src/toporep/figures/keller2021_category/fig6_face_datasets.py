@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import check_together, label_of, provenance_lines, read_runs, set_title
+from toporep.figures.keller2021_category import check_together, label_of, read_runs, set_title
 from toporep.figures.keller2021_category.maps import (
     SELECTIVITY_LABELS,
     Row,
-    absent_from,
     broken,
     draw_page,
-    seeds_text,
+    origin_lines,
     selectivity_lines,
     selectivity_panel,
     table,
@@ -67,9 +66,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     attrs = [metric.attrs for metric in metrics.values()]
     lines = [
         *selectivity_lines(list(metrics.values())),
-        *provenance_lines(
-            *attrs, sets=[*_CONTRASTS.values(), "objects"], seeds=seeds_text(rows), absent=absent_from(rows)
-        ),
+        *origin_lines(rows, *attrs, sets=[*_CONTRASTS.values(), "objects"]),
     ]
     with style.context():
         sheet, _ = draw_page("Four sets of faces", rows, attrs[0], lines, keys=["selectivity"])

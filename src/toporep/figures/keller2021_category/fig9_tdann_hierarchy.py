@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import check_together, provenance_lines, read_runs
+from toporep.figures.keller2021_category import check_together, read_runs
 from toporep.figures.keller2021_category.maps import (
     CONTRASTS,
     SELECTIVITY_LABELS,
     Row,
-    absent_from,
     draw_page,
     joint_lines,
     joint_panel,
-    seeds_text,
+    origin_lines,
     selectivity_lines,
     selectivity_panel,
     sets_of,
@@ -60,12 +59,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     lines = [
         *selectivity_lines(list(metrics.values())),
         joint_lines(classes, named=True),
-        *provenance_lines(
-            *attrs,
-            sets=[*sets_of(CONTRASTS), "headless", "hands", "places"],
-            seeds=seeds_text(rows),
-            absent=absent_from(rows),
-        ),
+        *origin_lines(rows, *attrs, sets=[*sets_of(CONTRASTS), "headless", "hands", "places"]),
     ]
     with style.context():
         sheet, _ = draw_page(

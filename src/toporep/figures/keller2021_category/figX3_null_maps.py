@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import check_together, number, provenance_lines, read_runs, run_of, window_text
+from toporep.figures.keller2021_category import check_together, number, read_runs, run_of, window_text
 from toporep.figures.keller2021_category.maps import (
     CONTRASTS,
     Panel,
     Row,
-    absent_from,
     draw_page,
     grid_of,
     map_line,
-    seeds_text,
+    origin_lines,
     selectivity_panel,
     sets_of,
     table,
@@ -81,7 +80,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         f"if it were open; 0 without order. Largest patch: connected units with d ≥ {threshold_of(faces):g}, on the "
         f"network's own sheet. Under shuffled maps r and patch are means over {shuffles} shuffles; drawn is one of "
         "them, and the largest d is its.",
-        *provenance_lines(*attrs, sets=sets_of(contrasts), seeds=seeds_text(rows), absent=absent_from(rows)),
+        *origin_lines(rows, *attrs, sets=sets_of(contrasts)),
     ]
     with style.context():
         sheet, _ = draw_page("Maps and their nulls", rows, attrs[0], lines, keys=["selectivity"], margin=1.2, gap=0.06)

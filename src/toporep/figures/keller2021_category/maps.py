@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from toporep.errors import TopoRepError
-from toporep.figures import style
+from toporep.figures import layout, style
 from toporep.figures.keller2021_category import (
     disclaimer,
     is_stand_in,
     label_of,
     number,
     percent,
+    provenance_lines,
     run_of,
     style_of,
     title_of,
@@ -108,30 +108,11 @@ class Row:
     labels: Sequence[str] = ()
 
 
-class Sheet:
-    """A figure as wide as a journal page on which things have places in inches, counted from the left and the top.
-
-    Args:
-        height: of what stands above the small print.
-        lines: paragraphs of the small print.
-    """
-
-    def __init__(self, height: float, lines: Sequence[str]) -> None:
-        small_print = style.SmallPrint(lines, left=_EDGE)
-        self._height = height + small_print.height
-        self.figure = Figure(figsize=(style.PAGE_WIDTH, self._height))
-        small_print.draw(self.figure)
-
-    def axes(self, left: float, top: float, width: float, height: float, **options: object) -> Axes:
-        """Add axes whose upper left corner is there."""
-        bottom = self._height - top - height
-        place = (left / style.PAGE_WIDTH, bottom / self._height, width / style.PAGE_WIDTH, height / self._height)
-        return self.figure.add_axes(place, **options)
+class Sheet(layout.Sheet):
+    """A sheet whose text is as small as its small print unless told otherwise."""
 
     def text(self, left: float, top: float, text: str, **options: object) -> None:
-        """Write there; the text's middle has this height unless told otherwise."""
-        place = (left / style.PAGE_WIDTH, 1 - top / self._height)
-        self.figure.text(*place, text, **{"va": "center", "fontsize": 6.0, **options})
+        super().text(left, top, text, **{"fontsize": 6.0, **options})
 
     def heading(self, title: str, attrs: Mapping[str, object]) -> None:
         """Write a bold title, and what the networks saw at its right."""
@@ -384,6 +365,11 @@ def single_lines(metric: xr.Dataset, example: int) -> str:
 def sets_of(contrasts: Mapping[str, tuple[str, str]]) -> list[str]:
     """Sets of images of some contrasts, each once."""
     return list(dict.fromkeys(name for both in contrasts.values() for name in both))
+
+
+def origin_lines(rows: Sequence[Row], *attrs: Mapping[str, object], sets: Sequence[str] = ()) -> list[str]:
+    """Small print of `provenance_lines`, with the networks that rows of panels show and those that they lack."""
+    return provenance_lines(*attrs, sets=sets, seeds=seeds_text(rows), absent=absent_from(rows))
 
 
 def seeds_text(rows: Sequence[Row]) -> str:

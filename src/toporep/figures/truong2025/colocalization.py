@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -30,7 +32,74 @@ PUBLISHED = (
 FROM_FILE, FROM_PAPER = "this run", "published"
 CHANCE_COLOR, NULL_COLOR = "0.15", "0.86"
 DISTANCE_LABEL, PAIRS_LABEL = "mean distance of\nconnected pairs (grid spacings)", "number\nof pairs"
+LEFT, _RIGHT, _TITLE, _GAP = 0.66, 0.05, 0.42, 0.08
 _VARIABLES = ["distance_mean", "distance_sem", "distance_n", "pairs_mean", "null_low", "null_high"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows of panels, distances over numbers of pairs, in inches: a legend, then the rows, then the small print.
+
+    Attributes:
+        head: room for the legend.
+        distance, pairs: heights of the two panels.
+        labels: room below a row, for the abscissa.
+        between: room between columns, as a fraction of a panel's width.
+    """
+
+    head: float
+    distance: float
+    pairs: float
+    labels: float
+    between: float
+
+    @property
+    def _row(self) -> float:
+        return _TITLE + self.distance + _GAP + self.pairs + self.labels
+
+    def figure(self, rows: int, foot: style.SmallPrint) -> Figure:
+        """A figure with room for so many rows and its small print."""
+        return Figure(figsize=(style.PAGE_WIDTH, self.head + foot.height + rows * self._row))
+
+    def add_row(
+        self, figure: Figure, row: int, panels: int, *, title: str, columns: int | None = None
+    ) -> list[tuple[Axes, Axes]]:
+        """Add a title and, from left to right, panels with ordinates in common.
+
+        Args:
+            figure: of this layout.
+            row: counted from the top.
+            panels: how many.
+            title: over them.
+            columns: room for how many, where it is more than that.
+
+        Returns:
+            (distances, numbers of pairs) of each column.
+        """
+        width, height = figure.get_size_inches()
+        top = height - self.head - row * self._row - _TITLE
+        grid = figure.add_gridspec(
+            2,
+            columns or panels,
+            left=LEFT / width,
+            right=1 - _RIGHT / width,
+            top=top / height,
+            bottom=(top - self.distance - _GAP - self.pairs) / height,
+            height_ratios=(self.distance, self.pairs),
+            hspace=2 * _GAP / (self.distance + self.pairs),
+            wspace=self.between,
+        )
+        found: list[tuple[Axes, Axes]] = []
+        for column in range(panels):
+            shared = found[0] if found else (None, None)
+            of_column = [figure.add_subplot(grid[part, column], sharey=shared[part]) for part in (0, 1)]
+            for axes in of_column:
+                axes.tick_params(labelleft=column == 0)
+            pairs_axis(of_column[1])
+            found.append(tuple(of_column))
+        label_ordinates(*found[0])
+        figure.text(LEFT / width, (top + 0.21) / height, title, fontsize=8, fontweight="bold")
+        return found
 
 
 def read_panels(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
@@ -18,10 +17,10 @@ from toporep.figures.truong2025.colocalization import (
     CHANCE_COLOR,
     FROM_FILE,
     FROM_PAPER,
+    LEFT,
     NULL_COLOR,
+    Layout,
     is_partial,
-    label_ordinates,
-    pairs_axis,
     published_marker,
     read_panels,
     reference_handles,
@@ -31,16 +30,15 @@ from toporep.figures.truong2025.colocalization import (
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Published values of activation similarity stand in the panels of both its readings.
 _READINGS_OF_AS = ("as", "as_reshaped")
 _WIDEST_NULL_COLOR = "0.94"
 _COLUMNS = 3
 
-# Lay-out in inches: legend, then for each row of panels a title, distances, pairs, labels of the abscissa.
-_HEAD, _TITLE, _DISTANCE, _GAP, _PAIRS, _LABELS = 0.6, 0.42, 2.1, 0.08, 0.66, 0.42
-_LEFT, _RIGHT = 0.66, 0.05
-_LABEL_STEP = 0.095  # between the α at the ends of the lines
+_LAYOUT = Layout(head=0.6, distance=2.1, pairs=0.66, labels=0.42, between=0.06)
+_LABEL_STEP = 0.095  # inches between the α at the ends of the lines
 _CROSS_STEP = 0.05  # between rows of crosses, as a fraction of the panel
 
 # Places on the abscissa, where neighbouring strengths are 1 apart.
@@ -73,9 +71,8 @@ def draw_overlay(inputs: Mapping[str, Path], *, conditions: Sequence[str] = FAMI
     rows = [(name, shown) for name in panels for shown in _rows_of_families(table[table["dataset"] == name], columns)]
     limits = _limits(table)
     with style.context():
-        foot = style.SmallPrint([*small_print(panels, sem="Vertical lines"), _notes(limits)], left=_LEFT)
-        height = _HEAD + foot.height + len(rows) * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS)
-        figure = Figure(figsize=(style.PAGE_WIDTH, height))
+        foot = style.SmallPrint([*small_print(panels, sem="Vertical lines"), _notes(limits)], left=LEFT)
+        figure = _LAYOUT.figure(len(rows), foot)
         styles = style.condition_styles(list(dict.fromkeys(table["condition"])))
         for row, (name, shown) in enumerate(rows):
             looks = {family: styles[family] for family in shown}
@@ -165,43 +162,23 @@ def _draw_row(
     title: str,
     limits: tuple[float, float],
 ) -> None:
-    width, height = figure.get_size_inches()
-    top = height - _HEAD - row * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS) - _TITLE
-    grid = figure.add_gridspec(
-        2,
-        columns,
-        left=_LEFT / width,
-        right=1 - _RIGHT / width,
-        top=top / height,
-        bottom=(top - _DISTANCE - _GAP - _PAIRS) / height,
-        height_ratios=(_DISTANCE, _PAIRS),
-        hspace=2 * _GAP / (_DISTANCE + _PAIRS),
-        wspace=0.06,
-    )
     measured = rows[rows["origin"] == FROM_FILE]
     places = _Places(
         axis_strengths(measured),
         sorted(measured["threshold"].unique()),
         published=bool(rows.loc[rows["origin"] == FROM_PAPER, "condition"].isin(_READINGS_OF_AS).any()),
     )
-    first = None
-    for column, (family, look) in enumerate(looks.items()):
-        upper = figure.add_subplot(grid[0, column], sharey=first and first[0])
-        lower = figure.add_subplot(grid[1, column], sharey=first and first[1])
-        first = first or (upper, lower)
+    panels = _LAYOUT.add_row(figure, row, len(looks), title=title, columns=columns)
+    for (family, look), (upper, lower) in zip(looks.items(), panels, strict=True):
         upper.set_ylim(limits)
-        pairs_axis(lower)
         for axes in (upper, lower):
             _abscissa(axes, places, labels=axes is lower)
-            axes.tick_params(labelleft=column == 0)
         _draw_references(upper, rows, places)
         _draw_control(upper, lower, measured[measured["condition"] == style.CONTROL], places)
         _draw_family(upper, lower, measured[measured["condition"] == family], places, color=look.color)
         _draw_published(upper, rows[rows["origin"] == FROM_PAPER], places, family=family)
         color = alpha_colors(look.color, 3)[1]
         upper.set_title(look.label, pad=3, color=color, loc="left")
-    label_ordinates(*first)
-    figure.text(_LEFT / width, (top + 0.21) / height, title, fontsize=8, fontweight="bold")
 
 
 def _abscissa(axes: Axes, places: _Places, *, labels: bool) -> None:
@@ -286,7 +263,7 @@ def _label_ends(axes: Axes, ends: Mapping[float, tuple[float, float, object]], p
     if not ends:
         return
     low, high = axes.get_ylim()
-    step = _LABEL_STEP / _DISTANCE * (high - low)
+    step = _LABEL_STEP / _LAYOUT.distance * (high - low)
     order = sorted(ends, key=lambda threshold: ends[threshold][1])
     heights = _spaced([ends[threshold][1] for threshold in order], step, low=low + step / 2, high=high - 1.5 * step)
     for threshold, y in zip(order, heights, strict=True):
@@ -334,4 +311,4 @@ def _legend(figure: Figure, table: pd.DataFrame) -> None:
         relabelled="units of the control relabelled, 95 %:\nat each α; across, narrowest and widest",
         published=f"published, MNIST, α = {told}{highest}",
     )
-    style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=1 - 0.08 / figure.get_figheight())
+    style.legend(figure, handles, left=LEFT / style.PAGE_WIDTH, top=1 - 0.08 / figure.get_figheight())

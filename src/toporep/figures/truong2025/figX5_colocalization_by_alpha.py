@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from toporep.figures import style
 from toporep.figures.truong2025 import axis_strengths, families, on_axis
@@ -15,9 +14,9 @@ from toporep.figures.truong2025.colocalization import (
     CHANCE_COLOR,
     FROM_FILE,
     FROM_PAPER,
+    LEFT,
     NULL_COLOR,
-    label_ordinates,
-    pairs_axis,
+    Layout,
     published_marker,
     read_panels,
     reference_handles,
@@ -27,10 +26,9 @@ from toporep.figures.truong2025.colocalization import (
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# Lay-out in inches: legend, then for each dataset a title, distances, pairs, labels of the abscissa.
-_HEAD, _TITLE, _DISTANCE, _GAP, _PAIRS, _LABELS = 0.58, 0.42, 1.7, 0.08, 0.6, 0.38
-_LEFT, _RIGHT = 0.66, 0.05
+_LAYOUT = Layout(head=0.58, distance=1.7, pairs=0.6, labels=0.38, between=0.09)
 
 
 def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
@@ -52,9 +50,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     """
     panels, table = read_panels(inputs)
     with style.context():
-        foot = style.SmallPrint(small_print(panels, sem="Shaded around a line"), left=_LEFT)
-        height = _HEAD + foot.height + len(panels) * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS)
-        figure = Figure(figsize=(style.PAGE_WIDTH, height))
+        foot = style.SmallPrint(small_print(panels, sem="Shaded around a line"), left=LEFT)
+        figure = _LAYOUT.figure(len(panels), foot)
         styles = style.condition_styles(list(dict.fromkeys(table["condition"])))
         for row, (name, panel) in enumerate(panels.items()):
             title = style.dataset_title(name, panel.attrs["source"])
@@ -67,37 +64,18 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
 def _draw_dataset(
     figure: Figure, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle], *, row: int, title: str
 ) -> None:
-    width, height = figure.get_size_inches()
-    top = height - _HEAD - row * (_TITLE + _DISTANCE + _GAP + _PAIRS + _LABELS) - _TITLE
     thresholds = sorted(rows["threshold"].unique())
-    grid = figure.add_gridspec(
-        2,
-        len(thresholds),
-        left=_LEFT / width,
-        right=1 - _RIGHT / width,
-        top=top / height,
-        bottom=(top - _DISTANCE - _GAP - _PAIRS) / height,
-        height_ratios=(_DISTANCE, _PAIRS),
-        hspace=2 * _GAP / (_DISTANCE + _PAIRS),
-        wspace=0.09,
-    )
-    first = None
-    for column, threshold in enumerate(thresholds):
-        upper = figure.add_subplot(grid[0, column], sharey=first and first[0])
-        lower = figure.add_subplot(grid[1, column], sharey=first and first[1])
-        first = first or (upper, lower)
+    panels = _LAYOUT.add_row(figure, row, len(thresholds), title=title)
+    for threshold, (upper, lower) in zip(thresholds, panels, strict=True):
         for axes in (upper, lower):
             style.strength_axis(axes, axis_strengths(rows), compact=True, slots=(rows["origin"] == FROM_PAPER).any())
         _draw_threshold(upper, lower, rows[rows["threshold"] == threshold], styles)
         upper.set_title(f"α = {threshold:g}", pad=3)
-        for axes in (upper, lower):
-            axes.tick_params(labelleft=column == 0)
     if (rows["distance_n"] == 0).any():
         # Room for the crosses under the lines.
-        low, high = first[0].get_ylim()
-        first[0].set_ylim(low - 0.08 * (high - low), high)
-    label_ordinates(*first)
-    figure.text(_LEFT / width, (top + 0.21) / height, title, fontsize=8, fontweight="bold")
+        first, _ = panels[0]
+        low, high = first.get_ylim()
+        first.set_ylim(low - 0.08 * (high - low), high)
 
 
 def _draw_threshold(upper: Axes, lower: Axes, rows: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
@@ -124,7 +102,6 @@ def _draw_threshold(upper: Axes, lower: Axes, rows: pd.DataFrame, styles: Mappin
         # The control left, AS right, so that two near values do not hide each other.
         x = len(strengths) - (0.3 if published.condition == style.CONTROL else -0.2)
         upper.plot(x, published.distance_mean, **published_marker(styles[published.condition].color))
-    pairs_axis(lower)
 
 
 def _draw_condition(
@@ -156,4 +133,4 @@ def _legend(figure: Figure, table: pd.DataFrame, styles: Mapping[str, style.Cond
     handles += reference_handles(
         table, relabelled="units of the control relabelled, 95 %", published="published, MNIST (AS: highest over λ)"
     )
-    style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=1 - 0.08 / figure.get_figheight())
+    style.legend(figure, handles, left=LEFT / style.PAGE_WIDTH, top=1 - 0.08 / figure.get_figheight())
