@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+
+from toporep.figures import export
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CAPTIONS = Path(__file__).resolve().parents[1] / "workflow" / "report"
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
 COLOR_BLINDNESS = {
@@ -71,6 +80,44 @@ def cielab(color: object, *, seen_with: str | None = None) -> np.ndarray:
     to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
     f = np.cbrt(np.array(to_xyz) @ np.clip(linear, 0, 1) / [0.9505, 1, 1.089])
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def check_drawn_elsewhere(
+    paper: str, drawn: Mapping[str, tuple[Figure, pd.DataFrame]], inputs: Mapping[str, Sequence[str]], folder: Path
+) -> None:
+    """Another process, without torch, draws the same bytes; a pixel image of them would only repeat the comparison.
+
+    Args:
+        paper: its key.
+        drawn: name of a figure → the figure and its table.
+        inputs: name of a figure → `NAME=path` of each of its inputs.
+        folder: empty; its `here` holds the files afterwards.
+    """
+    calls = []
+    for figure, of_figure in drawn.items():
+        names = [f"{figure}.{suffix}" for suffix in ("pdf", "csv")]
+        export.save(*of_figure, [folder / "here" / name for name in names])
+        calls.append((figure, list(inputs[figure]), [str(folder / "there" / name) for name in names]))
+    code = (
+        "from toporep.figures import export, figure_module as m; from toporep.cli.figure import parse_inputs as p\n"
+        f"for f, i, o in {calls!r}: export.save(*m({paper!r}, f).draw(p(i)), o)\n"
+        "import sys; assert 'torch' not in sys.modules"
+    )
+    check_same_bytes(code, here=folder / "here", there=folder / "there", files=2 * len(calls))
+
+
+def check_embedded(pdf: Path) -> None:
+    """The file has no date, and its fonts are in it as outlines that stay text."""
+    content = pdf.read_bytes()
+    assert b"CreationDate" not in content
+    assert b"/FontFile2" in content and b"/Type3" not in content, "fonts are not embedded as TrueType"
+
+
+def caption(figure: str) -> str:
+    """The caption of a figure or table as HTML; a mistake in its markup is an error."""
+    docutils = pytest.importorskip("docutils.core")
+    text = (CAPTIONS / f"{figure}.rst").read_text(encoding="utf-8")
+    return docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
 
 
 def check_same_bytes(code: str, *, here: Path, there: Path, files: int) -> None:

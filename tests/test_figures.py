@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from figure_checks import COLOR_BLINDNESS, check_apart, check_page, check_same_bytes, cielab, texts
+from figure_checks import (
+    COLOR_BLINDNESS,
+    caption,
+    check_apart,
+    check_embedded,
+    check_page,
+    check_same_bytes,
+    cielab,
+    texts,
+)
 from matplotlib.text import Text
 from metric_summaries_tuning import activations, morans_i_summary
 
@@ -32,7 +41,6 @@ SUMMARY_FIGURES = {
     **dict.fromkeys(COLOCALIZATION_FIGURES, "colocalization_summary"),
     "figA8_morans_i": "morans_i_summary",
 }
-CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
 
 
 def colocalization_summary(dataset: str, *, points=POINTS, n: int = 3) -> xr.Dataset:
@@ -86,9 +94,7 @@ def test_two_processes_write_the_same_bytes(tmp_path):
     code = f"from toporep.cli.figure import main\nfor call in {calls!r}: main(call)"
     check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=3 * len(figures))
     for figure in figures:
-        pdf = (tmp_path / "here" / f"{figure}.pdf").read_bytes()
-        assert b"CreationDate" not in pdf
-        assert b"/FontFile2" in pdf and b"/Type3" not in pdf, "fonts are not embedded as TrueType"
+        check_embedded(tmp_path / "here" / f"{figure}.pdf")
         png = (tmp_path / "here" / f"{figure}.png").read_bytes()
         assert b"tIME" not in png and b"Software" not in png
 
@@ -399,8 +405,6 @@ def test_published_values_are_below_the_exact_chance_of_the_sheet():
 
 @pytest.mark.parametrize("figure", [*SUMMARY_FIGURES, "fig7_activation_maps"])
 def test_captions_are_valid_and_name_data_seeds_and_estimator(figure):
-    docutils = pytest.importorskip("docutils.core")
-    text = (CAPTIONS / f"{figure}.rst").read_text(encoding="utf-8")
-    html = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    html = caption(figure)
     for word in ("MNIST", "seed", "ReLU", "Truong"):
         assert word in html

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from figure_checks import check_apart, check_page, check_same_bytes, texts, visible_texts
+from figure_checks import caption, check_apart, check_drawn_elsewhere, check_page, texts, visible_texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from metric_summaries import ABSOLUTE, FAMILIES, KINDS, LEVELS, POINTS, RELATIVE, STRENGTHS, images, summary
 
 from toporep.cli.figure import main, parse_inputs
 from toporep.errors import TopoRepError
-from toporep.figures import export, figure_module, style
+from toporep.figures import figure_module, style
 from toporep.io import write_dataset
 from toporep.stimuli.noise import add_noise
 
@@ -33,7 +33,6 @@ TRAINING_FIGURES = {"figA1_training_mnist": "mnist", "figA2_training_cifar10": "
 FIGURES = ["fig1_concepts", *SUMMARY_FIGURES, "figA7_noise_examples"]
 # Three strengths and one seed: the smallest scale.
 FEW = [point for point in POINTS if point[1] in (0, 0.1, 0.5, 3)]
-CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
 # Variables, selection of one panel's rows: panels row by row, as they stand on the page.
 SWEEPS = {
     "fig2_accuracy": [("accuracy", {"dataset": name}) for name in ("mnist", "cifar10")],
@@ -351,18 +350,8 @@ def assert_texts_apart(figure) -> None:
 
 
 def test_another_process_writes_the_same_bytes(drawn, tmp_path):
-    folder = tmp_path / "summaries"
-    calls = []
-    for figure in FIGURES:
-        inputs = write_inputs(folder / figure, figure)
-        calls.append((figure, inputs, [str(tmp_path / "there" / f"{figure}.{suffix}") for suffix in ("pdf", "csv")]))
-        export.save(*drawn[figure], [tmp_path / "here" / f"{figure}.{suffix}" for suffix in ("pdf", "csv")])
-    code = (
-        "from toporep.figures import export, figure_module as m; from toporep.cli.figure import parse_inputs as p\n"
-        f"for f, i, o in {calls!r}: export.save(*m('truong2025', f).draw(p(i)), o)\n"
-        "import sys; assert 'torch' not in sys.modules"
-    )
-    check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=2 * len(FIGURES))
+    inputs = {figure: write_inputs(tmp_path / "summaries" / figure, figure) for figure in FIGURES}
+    check_drawn_elsewhere("truong2025", {figure: drawn[figure] for figure in FIGURES}, inputs, tmp_path)
 
 
 def test_concepts_agree_with_definitions_written_out(drawn):
@@ -434,8 +423,6 @@ def test_noise_examples_follow_their_settings(tmp_path):
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_captions_are_valid_and_name_data_seeds_and_estimator(figure):
-    docutils = pytest.importorskip("docutils.core")
-    text = (CAPTIONS / f"{figure}.rst").read_text(encoding="utf-8")
-    html = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    html = caption(figure)
     for word in ("MNIST" if figure != "figA2_training_cifar10" else "CIFAR-10", "seed", "Truong", "Data.", "Models."):
         assert word in html

@@ -24,14 +24,24 @@ from embedding_summaries import (
     points,
     summary,
 )
-from figure_checks import COLOR_BLINDNESS, check_apart, check_page, check_same_bytes, cielab, texts, visible_texts
+from figure_checks import (
+    COLOR_BLINDNESS,
+    caption,
+    check_apart,
+    check_drawn_elsewhere,
+    check_embedded,
+    check_page,
+    cielab,
+    texts,
+    visible_texts,
+)
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 
 from toporep.cli.figure import main, parse_inputs
 from toporep.config import read_yaml
 from toporep.errors import TopoRepError
-from toporep.figures import export, figure_module, sander2026, style
+from toporep.figures import figure_module, sander2026, style
 from toporep.figures.sander2026 import fig4_smoothness_and_norms, fig6_consistency, fig7_ensembles
 from toporep.figures.sander2026.rho import RhoAxis
 from toporep.io import write_dataset
@@ -49,7 +59,6 @@ FIGURES = {
 # The smallest scale: four ρ, two objectives.
 FEW = {"rhos": (0.0, 0.04, 0.2, 5.0), "only": ("ce", "supcon")}
 PROJECT = Path(__file__).parents[1]
-CAPTIONS = PROJECT / "workflow" / "report"
 PAGES = [*FIGURES, "fig2_tsne", "fig3_activation_maps", "table1_class_similarity"]
 LOOKS = sander2026.condition_styles(OBJECTIVES)
 
@@ -688,29 +697,15 @@ def test_a_condition_that_a_user_adds_is_drawn(tmp_path):
 
 
 def test_another_process_writes_the_same_bytes(drawn, tmp_path):
-    calls = []
+    inputs = {figure: write_inputs(tmp_path / "inputs" / figure, figure) for figure in FIGURES}
+    check_drawn_elsewhere("sander2026", {figure: drawn[figure] for figure in FIGURES}, inputs, tmp_path)
     for figure in FIGURES:
-        inputs = write_inputs(tmp_path / figure, figure)
-        names = [f"{figure}.{suffix}" for suffix in ("pdf", "csv")]
-        calls.append((figure, inputs, [str(tmp_path / "there" / name) for name in names]))
-        export.save(*drawn[figure], [tmp_path / "here" / name for name in names])
-    code = (
-        "from toporep.figures import export, figure_module as m; from toporep.cli.figure import parse_inputs as p\n"
-        f"for f, i, o in {calls!r}: export.save(*m('sander2026', f).draw(p(i)), o)\n"
-        "import sys; assert 'torch' not in sys.modules"
-    )
-    check_same_bytes(code, here=tmp_path / "here", there=tmp_path / "there", files=2 * len(FIGURES))
-    for figure in FIGURES:
-        pdf = (tmp_path / "here" / f"{figure}.pdf").read_bytes()
-        assert b"CreationDate" not in pdf
-        assert b"/FontFile2" in pdf and b"/Type3" not in pdf, "fonts are not embedded as TrueType"
+        check_embedded(tmp_path / "here" / f"{figure}.pdf")
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_captions_are_valid_and_name_data_models_and_estimator(name):
-    docutils = pytest.importorskip("docutils.core")
-    text = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
-    html = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    html = caption(name)
     for word in (
         "CIFAR-10",
         "stand in for it",

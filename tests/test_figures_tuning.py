@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from figure_checks import COLOR_BLINDNESS, check_page, check_same_bytes, cielab, texts
+from figure_checks import COLOR_BLINDNESS, caption, check_page, check_same_bytes, cielab, texts
 from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
 from metric_summaries_tuning import (
@@ -46,7 +46,6 @@ ONE_ANALYSIS = {
 MAPS = ["figA3_global_maps"]
 FIGURES = [*ONE_ANALYSIS, "fig10_angular_maps", *MAPS, "figX4_two_readings_of_as"]
 WITH_SEM = [name for name in FIGURES if name not in (*MAPS, "figA10_bandpass_peaks")]
-CAPTIONS = Path(__file__).parents[1] / "workflow" / "report"
 
 
 def write_inputs(folder: Path, figure: str, *, points=None, n: int = 3) -> dict[str, Path]:
@@ -525,9 +524,7 @@ def test_another_process_writes_the_same_bytes(tmp_path, drawn):
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_captions_are_valid_and_name_data_seeds_and_estimator(figure):
-    docutils = pytest.importorskip("docutils.core")
-    text = (CAPTIONS / f"{figure}.rst").read_text(encoding="utf-8")
-    html = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    html = caption(figure)
     for word in ("MNIST", "seed", "ReLU", "Truong"):
         assert word in html
 
