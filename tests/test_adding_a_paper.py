@@ -205,7 +205,7 @@ def code_hashes(folder: Path) -> str:
 def test_the_document_names_every_file_of_the_example_and_every_file_that_it_edits():
     text = DOCUMENT.read_text(encoding="utf-8")
     edited = re.findall(r"^\+\+\+ b/(.*)$", PATCH.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(edited) == 12
+    assert len(edited) == 8
     missing = [str(name) for name in [*FILES, *edited] if f"`{name}`" not in text and f"/{name})" not in text]
     assert missing == []
 
@@ -213,7 +213,7 @@ def test_the_document_names_every_file_of_the_example_and_every_file_that_it_edi
 def test_the_edits_that_the_document_shows_are_those_of_the_patch():
     patch = PATCH.read_text(encoding="utf-8")
     blocks = re.findall(r"^```diff\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 5
+    assert len(blocks) >= 2
     assert [block for block in blocks if block not in patch] == []
 
 
@@ -223,5 +223,5 @@ def test_the_document_shows_the_example_as_it_is():
     shown = re.findall(
         r"^```(?:python|yaml)\n(.*?)^```", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
-    assert len(shown) >= 4
+    assert len(shown) >= 6
     assert [block for block in shown if block not in contents] == []

@@ -95,9 +95,15 @@ def test_an_edit_of_another_stage_does_not_count(package: Path, module: str) -> 
 
 def test_plumbing_does_not_count(package: Path) -> None:
     for module in sorted(codehash.PLUMBING):
-        path = Path(*module.split(".")[1:]).with_suffix(".py")
+        path = codehash._path(module).relative_to(package)
         before, after = edited_hash(package, str(path), lambda text: text + "\nraise SystemExit\n")
         assert before == after, module
+
+
+def test_a_package_of_the_plumbing_stands_for_all_that_is_in_it(package: Path) -> None:
+    (package / "probe.py").write_text("from toporep.kinds import cnn, kind_of\nfrom toporep import rng\n")
+    assert codehash.dependencies("toporep.probe") == {"toporep.probe", "toporep.rng"}
+    assert not codehash._is_plumbing("toporep.kinds_of_noise") and not codehash._is_plumbing("toporep")
 
 
 def test_an_edit_of_a_metric_counts_for_its_analysis(package: Path) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 _PACKAGE = "toporep"
 _SOURCE = Path(__file__).resolve().parent
 
-# Modules that move bytes, name files or talk to the user. No number depends on them, and file schemas
-# carry versions of their own; public images are known by their checksums wherever they were found. A new
-# schema, path or mirror must not outdate every trained network.
+# Modules that move bytes, name files, choose settings or talk to the user; a package stands for all that is in it. No
+# number depends on them but through what a stage is told: settings have a hash of their own, file schemas versions,
+# and public images are known by their checksums wherever they were found. A new schema, path, mirror or kind of
+# network must not outdate every trained network.
 PLUMBING = frozenset(
     {
         "toporep.catalog",
@@ -30,6 +31,7 @@ PLUMBING = frozenset(
         "toporep.errors",
         "toporep.exports",
         "toporep.io",
+        "toporep.kinds",
         "toporep.provenance",
         "toporep.runs",
         "toporep.schemas",
@@ -59,11 +61,16 @@ def dependencies(*roots: str) -> set[str]:
     waiting = list(roots)
     while waiting:
         module = waiting.pop()
-        if module in found or module in PLUMBING:
+        if module in found or _is_plumbing(module):
             continue
         found.add(module)
         waiting.extend(_module(module)[1])
     return found
+
+
+def _is_plumbing(module: str) -> bool:
+    parts = module.split(".")
+    return any(".".join(parts[:length]) in PLUMBING for length in range(1, len(parts) + 1))
 
 
 @functools.cache

@@ -22,19 +22,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from toporep.errors import TopoRepError
+from toporep.kinds import all_kinds, channels_of, kind_of
 
 MAIN = "main configuration"
 
+# Of the images of each source.
 _CHANNELS = {
-    **{"MnistCNN": 1, "CifarCNN": 3, "TopographicResNet18": 3, "TopographicVAE": 1},
-    **{"mnist": 1, "digits": 1, "cifar10": 3, "objects": 3},
-    **dict.fromkeys(("digits_small", "dsprites", "sprites", "sprites_small"), 1),
+    **dict.fromkeys(("cifar10", "objects"), 3),
+    **dict.fromkeys(("mnist", "digits", "digits_small", "dsprites", "sprites", "sprites_small"), 1),
 }
-# Frames of the kinds of sequences (toporep.data.sequences, which needs torch).
-_FRAMES = {"single": 18, "color_rotation": 18, "color_perspective": 18, "plain": 1, "dsprites": 15}
-_DIGITS, _SPRITES = ("mnist", "digits", "digits_small"), ("dsprites", "sprites", "sprites_small")
-# Units of AlexNet's first fully connected layer.
-_FC6_UNITS = 4096
 # Folders directly under results/ at scale `paper`: a scale of that name would write into them.
 _RESERVED_SCALES = {
     *("activations", "benchmarks", "claims", "data", "features", "figures", "image_noise", "logs", "max_images"),
@@ -147,7 +143,19 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where one of `known` is near `name`, else ` (known: x, y)`."""
     known = list(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else f" (known: {_listed(known)})"
+    return f"; did you mean {near[0]!r}?" if near else f" (known: {listed(known)})"
+
+
+def unknown_names(path: tuple, names: Iterable[str], kind: str, known: Mapping) -> Iterator[Problem]:
+    """A mistake at `path` for each name that is none of the `known` ones of a kind of thing."""
+    for name in names:
+        if name not in known:
+            yield Problem(path, f"unknown {kind} {name!r}{did_you_mean(name, known)}")
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names with commas between them, `none` where there are none."""
+    return ", ".join(map(str, names)) or "none"
 
 
 def _raise_all(lines: Iterable[str]) -> None:
@@ -227,26 +235,35 @@ def _with_misspelt_names(problems: list[Problem], *, base: dict, overrides: dict
 
 
 def _cross_problems(paper: dict[str, Any]) -> Iterator[Problem]:
-    for name, dataset in paper["datasets"].items():
-        yield from _dataset_problems(name, dataset)
-    for name, condition in paper["conditions"].items():
-        yield from _condition_problems(name, condition, paper["datasets"])
-        yield from _window_problems(name, condition, paper["datasets"])
-        yield from _category_problems(name, condition, paper) if "image_sets" in paper else ()
-    for name, objective in paper.get("objectives", {}).items():
-        yield from _objective_problems(name, objective)
-    for name, analysis in paper["analyses"].items():
-        yield from _analysis_problems(name, analysis, paper)
-    for name, figure in paper["figures"].items():
-        yield from _figure_problems(name, figure, paper)
+    unknown = list(_unknown_models(paper["datasets"]))
+    yield from unknown
+    if unknown:
+        return
+    models = {dataset["model"] for dataset in paper["datasets"].values()}
+    kinds = [kind for kind in all_kinds() if models & kind.models.keys()]
+    # Sections that only papers with such networks have.
+    own = {section: None for kind in kinds for section in kind.checks if section not in _CHECKS}
+    for section in ("datasets", "conditions", *own, "analyses", "figures"):
+        for name, entry in paper.get(section, {}).items():
+            yield from _CHECKS[section](paper, name) if section in _CHECKS else ()
+            for kind in [kind_of(entry["model"])] if section == "datasets" else kinds:
+                yield from kind.checks[section](paper, name) if section in kind.checks else ()
 
 
-def _dataset_problems(name: str, dataset: dict[str, Any]) -> Iterator[Problem]:
-    if dataset["model"] not in _CHANNELS:
+def _unknown_models(datasets: dict[str, Any]) -> Iterator[Problem]:
+    for name, dataset in datasets.items():
+        try:
+            kind_of(dataset["model"])
+        except TopoRepError as error:
+            yield Problem(("datasets", name, "model"), str(error))
+
+
+def _dataset_problems(paper: dict[str, Any], name: str) -> Iterator[Problem]:
+    here, dataset = ("datasets", name), paper["datasets"][name]
+    channels = channels_of(dataset["model"])
+    if channels is None:
         # Trained on features, whatever the images were.
         return
-    channels = _CHANNELS[dataset["model"]]
-    here = ("datasets", name)
     if _CHANNELS[dataset["source"]] != channels:
         text = f"{dataset['source']!r} has images of {_CHANNELS[dataset['source']]} channel(s)"
         yield Problem((*here, "source"), f"{text}, but model {dataset['model']} takes {channels}")
@@ -254,97 +271,11 @@ def _dataset_problems(name: str, dataset: dict[str, Any]) -> Iterator[Problem]:
         found = dataset.get(key)
         if found is not None and len(found) != channels:
             yield Problem((*here, key), f"expected {channels} number(s), one a channel, found {len(found)}")
-    if dataset.get("eval_norm") == "mismatched" and dataset["eval_std_mismatched"] is None:
-        yield Problem((*here, "eval_norm"), "'mismatched' needs eval_std_mismatched, which is null")
-    if "sequences" in dataset:
-        yield from _sequence_problems(here, dataset)
 
 
-def _sequence_problems(here: tuple, dataset: dict[str, Any]) -> Iterator[Problem]:
-    kind, source = dataset["sequences"], dataset["source"]
-    wanted = _SPRITES if kind == "dsprites" else _DIGITS
-    if source not in wanted:
-        text = f"sequences of kind {kind!r} are made of images of {_listed(wanted)}, found {source!r}"
-        yield Problem((*here, "source"), text)
-    if dataset["frames"] != _FRAMES[kind]:
-        text = f"sequences of kind {kind!r} have {_FRAMES[kind]} frames, found {dataset['frames']}"
-        yield Problem((*here, "frames"), text)
-    if dataset["split_seed"] is None and dataset["validation_share"]:
-        yield Problem((*here, "validation_share"), "expected 0 without a split_seed, since nothing is set aside")
-
-
-def _window_problems(name: str, condition: dict[str, Any], datasets: dict[str, Any]) -> Iterator[Problem]:
-    form = condition.get("form", "none")
-    windows = condition.get("windows", {})
-    here = ("conditions", name, "windows")
-    for role in windows:
-        yield from _unknown_names((*here, role), [role], "dataset", datasets)
-    for role in condition["datasets"] if form != "none" else ():
-        if role not in windows:
-            yield Problem(here, f"missing: {role}, of which the condition has runs; form {form!r} needs a window")
-    for role, window in windows.items():
-        yield from _one_window(form, (*here, role), window, datasets[role]) if role in datasets else ()
-
-
-def _category_problems(name: str, condition: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
-    here, model, window = ("conditions", name), condition["model"], condition["window"]
-    grids = [paper["datasets"][role]["grid"] for role in condition["datasets"] if role in paper["datasets"]]
-    if window is not None and model != "tvae":
-        yield Problem((*here, "window"), f"model {model!r} has no window; write null")
-    elif window is not None and window % 2 == 0:
-        yield Problem((*here, "window"), f"expected an odd number, with a unit in the middle, found {window}")
-    for grid in grids:
-        if window is not None and window > min(grid):
-            yield Problem((*here, "window"), f"{window} is longer than the shorter side of the sheet, {min(grid)}")
-        if model == "tdann" and grid[0] != grid[1]:
-            yield Problem((*here, "datasets"), f"expected a square sheet, whose sides are 10 mm, found {grid}")
-        if model == "fc6" and math.prod(grid) != _FC6_UNITS:
-            text = f"the pretrained layer has {_FC6_UNITS} units, but the sheet {grid} has {math.prod(grid)}"
-            yield Problem(here, f"{text}; write `datasets: []` to leave {name} out, or give it another model")
-    network = paper["features"]["network"]
-    if model == "fc6" and network != "alexnet":
-        text = f"condition {name!r} is AlexNet's pretrained layer; write alexnet, or give it another model"
-        yield Problem(("features", "network"), f"{text}; found {network!r}")
-    if condition["spatial_weight"] and model != "tdann":
-        yield Problem((*here, "spatial_weight"), f"model {model!r} has no spatial loss; write 0")
-
-
-def _set_problems(name: str, analysis: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
-    """Sets of images that an analysis names without reading them, or that are not there."""
-    here, settings = ("analyses", name), analysis["settings"]
-    yield from _unknown_names((*here, "sets"), analysis["sets"], "set of images", paper["image_sets"])
-    named = {key: settings.get(key, []) for key in ("target", "control")}
-    named |= {f"classes.{key}": sets for key, sets in settings.get("classes", {}).items()}
-    named |= {f"contrasts.{key}": [*both[0], *both[1]] for key, both in settings.get("contrasts", {}).items()}
-    for key, sets in named.items():
-        for each in sets:
-            if each not in analysis["sets"]:
-                yield Problem((*here, "settings", *key.split(".")), f"{each!r} is none of the analysis' sets")
-    for pair in settings.get("pairs", []):
-        for each in pair:
-            yield from _unknown_names((*here, "settings", "pairs"), [each], "contrast", settings.get("contrasts", {}))
-
-
-def _one_window(form: str, here: tuple, window: dict[str, Any], dataset: dict[str, Any]) -> Iterator[Problem]:
-    if form == "none":
-        yield Problem(here, "form 'none', the plain VAE, has no window")
-        return
-    side = math.isqrt(dataset["units"])
-    if form == "torus" and (dataset["frames"], dataset["capsules"], side**2) != (1, 1, dataset["units"]):
-        text = "a torus needs 1 frame and 1 capsule of a square number of units, found "
-        text += f"{dataset['frames']}, {dataset['capsules']} and {dataset['units']}"
-        yield Problem(here, text)
-    for key, most in (("frames", dataset["frames"]), ("units", side if form == "torus" else dataset["units"])):
-        if window[key] > most:
-            yield Problem((*here, key), f"{window[key]} is longer than the {most} there are")
-    if form == "shifting" and window["units"] % 2 == 0:
-        text = f"expected an odd number, a band as wide on both sides, found {window['units']}"
-        yield Problem((*here, "units"), text)
-
-
-def _condition_problems(name: str, condition: dict[str, Any], datasets: dict[str, Any]) -> Iterator[Problem]:
-    here = ("conditions", name)
-    yield from _unknown_names((*here, "datasets"), condition["datasets"], "dataset", datasets)
+def _condition_problems(paper: dict[str, Any], name: str) -> Iterator[Problem]:
+    here, condition = ("conditions", name), paper["conditions"][name]
+    yield from unknown_names((*here, "datasets"), condition["datasets"], "dataset", paper["datasets"])
     for i, strength in enumerate(condition["strengths"]):
         path = (*here, "strengths", i)
         spatial_loss = condition.get("spatial_loss")
@@ -356,43 +287,20 @@ def _condition_problems(name: str, condition: dict[str, Any], datasets: dict[str
             yield Problem(path, f"{strength!r} has more than the six digits that the name of a run keeps")
 
 
-def _objective_problems(name: str, objective: dict[str, Any]) -> Iterator[Problem]:
-    here = ("objectives", name)
-    classifies = name == "cross_entropy"
-    for key, value in (("stop_on", "validation_accuracy"), ("checkpoint", "best_accuracy")):
-        if objective[key] == value and not classifies:
-            yield Problem((*here, key), f"{value!r} needs a classifier, which only cross_entropy trains")
-    if not classifies and objective["readout_patience"] is None:
-        yield Problem((*here, "readout_patience"), "expected a number of epochs: this objective has a readout")
-    views = 2 if name in ("simclr", "supcon") else 1
-    if objective["views"] != views:
-        yield Problem((*here, "views"), f"{name} compares {views} view(s) of an image, found {objective['views']}")
-    options = {"margin": ["margins"], "simclr": ["temperature"], "supcon": ["temperature"]}.get(name, [])
-    if sorted(objective["options"]) != options:
-        yield Problem((*here, "options"), f"expected {_listed(options)}, found {_listed(objective['options'])}")
-
-
-def _analysis_problems(name: str, analysis: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
-    here = ("analyses", name)
-    yield from _set_problems(name, analysis, paper) if "sets" in analysis else ()
-    unknown = list(_unknown_names((*here, "conditions"), analysis["conditions"], "condition", paper["conditions"]))
+def _analysis_problems(paper: dict[str, Any], name: str) -> Iterator[Problem]:
+    here, analysis = ("analyses", name), paper["analyses"][name]
+    unknown = list(unknown_names((*here, "conditions"), analysis["conditions"], "condition", paper["conditions"]))
     yield from unknown
     if unknown:
         return
-    for condition in analysis["conditions"]:
-        # Images of the units of a torus; every other analysis of sequences compares their frames.
-        torus = paper["conditions"][condition].get("form") == "torus"
-        if torus != (analysis.get("analysis", name) == "torus_images"):
-            only = "a form other than" if torus else "the form"
-            yield Problem((*here, "conditions"), f"condition {condition!r}: expected {only} 'torus' for this analysis")
     strengths = {s for condition in analysis["conditions"] for s in paper["conditions"][condition]["strengths"]}
     for strength in analysis.get("strengths", []):
         if strength not in strengths:
             yield Problem((*here, "strengths"), f"{strength:g} is not a strength of any of its conditions")
 
 
-def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -> Iterator[Problem]:
-    here = ("figures", name)
+def _figure_problems(paper: dict[str, Any], name: str) -> Iterator[Problem]:
+    here, figure = ("figures", name), paper["figures"][name]
     if "strength" in figure:
         known = sorted({strength for condition in paper["conditions"].values() for strength in condition["strengths"]})
         if figure["strength"] not in known:
@@ -403,8 +311,8 @@ def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -
         return
     role = figure["dataset"]
     unknown = [
-        *_unknown_names((*here, "dataset"), [role], "dataset", paper["datasets"]),
-        *_unknown_names((*here, "conditions"), figure["conditions"], "condition", paper["conditions"]),
+        *unknown_names((*here, "dataset"), [role], "dataset", paper["datasets"]),
+        *unknown_names((*here, "conditions"), figure["conditions"], "condition", paper["conditions"]),
     ]
     yield from unknown
     if unknown:
@@ -419,16 +327,19 @@ def _figure_problems(name: str, figure: dict[str, Any], paper: dict[str, Any]) -
                 yield Problem((*here, "strengths"), f"{strength:g} is not a strength of condition {condition!r}")
 
 
+# Every paper has these sections.
+_CHECKS = {
+    "datasets": _dataset_problems,
+    "conditions": _condition_problems,
+    "analyses": _analysis_problems,
+    "figures": _figure_problems,
+}
+
+
 def _too_many_models(figure: str, wanted: int, role: str, seeds: int) -> Iterator[Problem]:
     if wanted > seeds:
         text = f"{wanted} networks wanted, but dataset {role!r} has {seeds} seed(s)"
         yield Problem(("figures", figure, "models"), text)
-
-
-def _unknown_names(path: tuple, names: list[str], kind: str, known: Mapping) -> Iterator[Problem]:
-    for name in names:
-        if name not in known:
-            yield Problem(path, f"unknown {kind} {name!r}{did_you_mean(name, known)}")
 
 
 def _walk(value: Any, path: tuple = ()) -> Iterator[Problem]:
@@ -466,7 +377,7 @@ def _described(error: Any) -> list[Problem]:
         return [Problem((*path, key), f"unknown key{did_you_mean(key, known)}") for key in extras]
     if kind == "required":
         missing = [key for key in wanted if key not in found]
-        return [Problem(path, f"missing: {_listed(missing)}")]
+        return [Problem(path, f"missing: {listed(missing)}")]
     if kind == "uniqueItems":
         repeated = [text for text, count in Counter(map(canonical_json, found)).items() if count > 1]
         return [Problem(path, f"{text} is listed more than once") for text in repeated]
@@ -547,10 +458,6 @@ def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return _kind(value) if isinstance(value, (dict, list)) or value is None else repr(value)
-
-
-def _listed(names: Iterable[object]) -> str:
-    return ", ".join(map(str, names)) or "none"
 
 
 def _line(problem: Problem) -> str:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from toporep.settings import CATEGORY, RESNETS, VAES
+from toporep.kinds import Kind
 
-# Each is a schema and a folder of the results, made by a command `toporep.cli.<command>`.
-_OF_CNN = {"activations": "activations", "tuning": "tuning", "image_noise": "image_noise"}
-_OF_RESNET = {"activations": "embeddings", "noise_logits": "noise_logits"}
-_OF_VAE = {"sequences": "sequences", "max_images": "max_images"}
-# One for each set of images, all of one schema.
+# This is one evaluation for each set of images, all of one schema.
 _OF_SETS = "responses"
 
 # Every other analysis reads activation dumps.
@@ -26,16 +22,18 @@ _READS = {
 }
 
 
-def evaluations_of(model: str, sets: Iterable[str] = ()) -> dict[str, str]:
-    """Evaluation → the command that makes it, for networks of a model.
+def evaluations_of(kind: Kind, sets: Iterable[str] = ()) -> dict[str, str]:
+    """Evaluation → the command of `toporep.cli` that makes it, for networks of a kind.
 
     Args:
-        model: its name.
-        sets: of images that networks of category selectivity are shown, each in an evaluation of its own.
+        kind: of network.
+        sets: of images that the paper has; networks that give responses are shown each in an evaluation of its own.
     """
-    if model in CATEGORY:
-        return {evaluation_of_set(name): _OF_SETS for name in sets}
-    return dict(_OF_RESNET if model in RESNETS else _OF_VAE if model in VAES else _OF_CNN)
+    found: dict[str, str] = {}
+    for evaluation, command in kind.evaluations.items():
+        names = map(evaluation_of_set, sets) if evaluation == _OF_SETS else [evaluation]
+        found |= dict.fromkeys(names, command)
+    return found
 
 
 def evaluation_of(analysis: str) -> str:

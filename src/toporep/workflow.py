@@ -21,9 +21,10 @@ from toporep.claims.entries import Claims, claims_path, load_claims
 from toporep.config import Config, canonical_json, load_config, read_yaml
 from toporep.errors import TopoRepError
 from toporep.evaluations import evaluation_of, evaluation_of_set, evaluations_of, set_of, stage_of
+from toporep.kinds import Kind, channels_of, kind_of
 from toporep.runs import Paths, Run, group_runs, run_settings, run_table
-from toporep.settings import ALONE, CATEGORY, RESNETS, VAES, evaluation_settings
-from toporep.train.spec import PER_RUN, pack, stack_shape
+from toporep.settings import evaluation_settings
+from toporep.train.spec import PER_RUN, pack
 
 _EXTENSIONS = {"figure": ("pdf", "png", "csv"), "table": ("csv", "md", "tex")}
 _LEDGER = {"csv": ".csv", "markdown": ".md", "points": "_points.csv"}
@@ -86,21 +87,19 @@ class Workflow:
 
     def training_jobs(self) -> list[Job]:
         """The runs in groups: of `stack_size` where a stack can hold them, else of `sequence_size`."""
-        alone = [run for run in self.runs if self.model_of(run) in ALONE]
-        together = [run for run in self.runs if self.model_of(run) not in ALONE]
+        alone = [run for run in self.runs if self.kind_of(run).alone]
+        together = [run for run in self.runs if not self.kind_of(run).alone]
         mixed = self._trained_alike if self.config.main["mix_conditions"] else None
         main = self.config.main
         return _jobs(together, main["stack_size"], mixed) + _jobs(alone, main["sequence_size"], mixed)
 
     def train_command_of(self, run: Run) -> str:
         """The command of `toporep.cli` that trains a run."""
-        commands = {"train_embedding": RESNETS, "train_capsules": VAES, "train_category": CATEGORY}
-        model = self.model_of(run)
-        return next((command for command, models in commands.items() if model in models), "train")
+        return self.kind_of(run).train_command
 
-    def model_of(self, run: Run) -> str:
-        """Name of the network that a run trains."""
-        return self.config.papers[run.paper]["datasets"][run.dataset]["model"]
+    def kind_of(self, run: Run) -> Kind:
+        """The kind of network that a run trains."""
+        return kind_of(self.config.papers[run.paper]["datasets"][run.dataset]["model"])
 
     def evaluation_jobs(self) -> list[Job]:
         """The runs in groups of `dump_size`."""
@@ -111,8 +110,7 @@ class Workflow:
         """Paper, data set, and what `pack` wants to be the same for all runs of a job, or a stack of its runs."""
         settings = run_settings(self.config, run)
         common = {key: settings[key] for key in settings if key not in PER_RUN}
-        if self.model_of(run) in VAES:
-            common["shape"] = stack_shape(settings["condition"])
+        common["shape"] = self.kind_of(run).stack_shape(settings["condition"])
         return run.paper, run.dataset, canonical_json(common)
 
     def run_of(self, wildcards: Any) -> Run:
@@ -130,7 +128,7 @@ class Workflow:
     def evaluations_of(self, job: Job) -> dict[str, str]:
         """Evaluation → command of `toporep.cli` that makes it, for the runs of a job."""
         run = job.runs[0]
-        return evaluations_of(self.model_of(run), self.config.papers[run.paper].get("image_sets", ()))
+        return evaluations_of(self.kind_of(run), self.config.papers[run.paper].get("image_sets", ()))
 
     def evaluation_inputs(self, job: Job, evaluation: str) -> dict[str, str | list[str]]:
         """What an evaluation of a job's runs reads beside these: `images`, and `beside` them."""
@@ -158,7 +156,8 @@ class Workflow:
     def images_of(self, paper: str, dataset: str) -> str:
         """Prepared images of a data set's source; for networks of features, what these are of."""
         data = self.config.papers[paper]["datasets"][dataset]
-        return self.paths.features(data["source"]) if data["model"] in CATEGORY else self.paths.prepared(data["source"])
+        on_features = channels_of(data["model"]) is None
+        return self.paths.features(data["source"]) if on_features else self.paths.prepared(data["source"])
 
     def beside_images(self, paper: str, dataset: str) -> list[str]:
         """Files beside `images_of` that training reads: features that are not made anew in each epoch."""
