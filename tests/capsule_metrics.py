@@ -306,7 +306,8 @@ def _log_likelihood(dataset, conditions):
         "entropy_floor": {name: 127.5 if dataset == "mnist" else 0.0 for name in conditions},
         "constant_pixel": {name: 416.6 if dataset == "mnist" else 600.0 for name in conditions},
     }
-    return values, {"estimator": ("estimator", np.array(ESTIMATORS, dtype=object))}, {}
+    further = {"likelihood_samples": 10, "pixels": 784 if dataset.startswith("mnist") else 4096}
+    return values, {"estimator": ("estimator", np.array(ESTIMATORS, dtype=object))}, further
 
 
 def _held_out_frames(dataset, conditions):

@@ -40,7 +40,7 @@ class CapsuleWorld(WorldWithoutStrengths):
 
     def _empty(self, leaf: Leaf) -> xr.Dataset:
         capsules = {"mnist": 18, "dsprites": 15, "mnist_plain": 1}[leaf.dataset]
-        return super()._empty(leaf).assign_attrs(training=json.dumps({"capsules": capsules}))
+        return super()._empty(leaf).assign_attrs(training=json.dumps({"capsules": capsules}), pixels=784)
 
 
 def _table(world: World, claim: Claim, holds: bool) -> None:

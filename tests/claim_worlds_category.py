@@ -58,7 +58,8 @@ class CategoryWorld(WorldWithoutStrengths):
 
     def _empty(self, leaf: Leaf) -> xr.Dataset:
         training = {"epochs": self.epochs[leaf.analysis]} if leaf.analysis in self.epochs else {}
-        return super()._empty(leaf).assign_attrs(training=json.dumps(training))
+        further = {"classes": 1001} if leaf.analysis == "classification" else {}
+        return super()._empty(leaf).assign_attrs(training=json.dumps(training), **further)
 
 
 def _spread(world: World, claim: Claim, holds: bool) -> None:

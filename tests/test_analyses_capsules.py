@@ -51,6 +51,7 @@ def make_sequences(
     sizes=None,
     history=None,
     z=None,
+    samples=10,
 ) -> xr.Dataset:
     """An evaluation of schema `sequences` of random latents; classes by number, so that all runs have the same."""
     frames, groups, units = shape
@@ -91,7 +92,7 @@ def make_sequences(
         variables = {key: value for key, value in variables.items() if key not in ("u", "u_untrained", "kl_u")}
     config = {
         "training": {"epochs": 1, "sequences": kind, "train_images": 64},
-        "evaluation": {"seed": 0},
+        "evaluation": {"seed": 0, "likelihood_samples": samples},
         "model": {"name": "TopographicVAE", "frames": frames, "capsules": groups, "units": units},
         "condition": condition,
     }
@@ -421,6 +422,15 @@ def test_likelihoods_are_means_over_sequences(tmp_path):
     assert metric["constant_pixel"].values.tolist() == [416.6, 416.6]
     assert np.isnan(metric["kl_u"].values[1]) and summary["kl_u_n"].values.tolist() == [1, 0]
     assert metric["estimator"].values.tolist() == list(ESTIMATORS)
+
+
+def test_likelihoods_say_of_how_many_samples_and_pixels_they_are(tmp_path):
+    metric, summary = analyze(log_likelihood, tmp_path, make_sequences(samples=7))
+    for made in (metric, summary):
+        assert (made.attrs["likelihood_samples"], made.attrs["pixels"]) == (7, 5 * 4)
+    message = r"run1\.nc: expected likelihood_samples 7, pixels 20, as in the files before, found likelihood_samples 9"
+    with pytest.raises(TopoRepError, match=message):
+        analyze(log_likelihood, tmp_path, make_sequences(samples=7), make_sequences(seed=1, samples=9))
 
 
 # Frames that t of the first frame has seen

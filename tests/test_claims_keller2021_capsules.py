@@ -262,12 +262,24 @@ def test_sums_over_another_number_of_capsules_are_not_held_against_the_tables(tr
     assert line["reason"] == (
         f"networks of mnist/equivariance.nc have another number of capsules than the published ones: {found}, not 18"
     )
-    # Likelihoods are no sums over capsules.
+    # Likelihoods are no sums over capsules, but over pixels.
     table = claim("T1a")
     world = make(table, holds=True, kind=CapsuleWorld)
     for file in world.files.values():
         file.attrs["training"] = json.dumps(training)
     assert evaluate(table, world.evidence(), draws=DRAWS).outcome == HOLDS
+
+
+@pytest.mark.parametrize("name", [f"T{table}{cells}" for table in (1, 3, 4) for cells in "ab"])
+def test_nats_of_images_of_another_size_are_not_held_against_the_tables(name):
+    row = claim(name)
+    world = make(row, holds=True, kind=CapsuleWorld)
+    assert evaluate(row, world.evidence(), draws=DRAWS).outcome == HOLDS
+    for file in world.files.values():
+        file.attrs["pixels"] = 196
+    result = evaluate(row, world.evidence(), draws=DRAWS)
+    assert result.outcome == NOT_RUN
+    assert "another number of pixels than the published ones: 196, not 784" in result.reason
 
 
 @pytest.mark.parametrize("scale", ["reduced", "paper"])

@@ -104,7 +104,8 @@ def test_thresholds_that_claims_state_are_those_of_the_analyses():
     assert PAPER["analyses"]["class_selectivity"]["settings"]["threshold"] == 0.85
     assert PAPER["analyses"]["hierarchy"]["settings"]["share"] == 0.05
     assert claim("F2").options["from"] == PAPER["analyses"]["selectivity_faces"]["settings"]["threshold"]
-    assert claim("N1").comparable == claim("N2").comparable == {"epochs": PAPER["models"]["tdann"]["epochs"]}
+    tdann = {"epochs": PAPER["models"]["tdann"]["epochs"], "classes": 1001}
+    assert claim("N1").comparable == claim("N2").comparable == tdann
     assert claim("N6").comparable == claim("N7").comparable == {"epochs": PAPER["models"]["tvae"]["epochs"]}
 
 

@@ -221,6 +221,45 @@ def test_sums_over_another_number_of_capsules_are_not_compared_with_the_papers(t
     assert "E_eq is a sum over the C = 15 capsules, as in the paper" in build(tmp_path, "table2_dsprites")[1].markdown()
 
 
+def test_nats_of_images_of_another_size_are_not_compared_with_the_papers(tmp_path):
+    numbers, text = build(tmp_path, "table1_mnist", pixels=196)
+    of = numbers.groupby("measure")[["published", "difference"]].count()
+    assert of.loc["log_likelihood"].tolist() == [5, 0] and of.loc["equivariance_error"].tolist() == [5, 5]
+    assert "pixels of a frame: 196 here, 784 in the paper" in text.markdown()
+    numbers, text = build(tmp_path, "table1_mnist")
+    assert numbers.groupby("measure")["difference"].count()["log_likelihood"] == 5
+    assert "over the 784 pixels of a frame, as in the paper" in text.markdown()
+
+
+@pytest.mark.parametrize("samples", [10, 100])
+def test_a_null_lacks_what_its_estimator_lacks(tmp_path, samples):
+    """T16: published is log N too high; a constant's weights are all alike, so its estimate is too."""
+
+    def change(analysis, made):
+        if analysis == "log_likelihood":
+            made["constant_pixel_mean"][:] = 109.31
+            made["log_likelihood_mean"][:] = np.array([-109.31 + np.log(samples), -109.31, -109.31])
+        return made
+
+    numbers, text = build(tmp_path, "table1_mnist", change=change, likelihood_samples=samples)
+    of = numbers[numbers["measure"] == "log_likelihood"]
+    # A model that has learned a constant is at its null, whatever the estimator.
+    np.testing.assert_allclose(of["value"], of["null"], rtol=0, atol=1e-9)
+    null = cells(text)["VAE", "null"]
+    assert null["log p(x), corrected"] == "−109.3"
+    assert null["log p(x)"] == {10: "−107.0", 100: "−104.7"}[samples]
+    assert f"N = {samples} here: {np.log(samples):.3f} nats" in text.markdown()
+
+
+@pytest.mark.parametrize("name", ["likelihood_samples", "pixels"])
+def test_likelihoods_that_do_not_say_what_they_sum_are_refused(tmp_path, name):
+    def change(analysis, made):
+        return made.drop_attrs(deep=False).assign_attrs({k: v for k, v in made.attrs.items() if k != name})
+
+    with pytest.raises(TopoRepError, match=f"mnist: the summary of log_likelihood lacks the attribute '{name}'"):
+        build(tmp_path, "table1_mnist", change=change)
+
+
 def test_a_model_of_the_users_own_stands_in_the_tables_of_all_models(tmp_path):
     def change(analysis, made):
         names = made["condition"].values.copy()

@@ -91,7 +91,7 @@ def test_what_is_said_of_the_papers_bits_is_so(tmp_path):
 
 
 def test_differences_are_of_accuracies_alone_since_the_papers_bits_are_undefined(tmp_path):
-    numbers, _ = build(tmp_path)
+    numbers, _ = build(tmp_path, grid=64)
     both = numbers.dropna(subset=["difference"])
     assert both[["measure", "reading"]].drop_duplicates().to_numpy().tolist() == [["top1", "all"]]
     np.testing.assert_allclose(both["difference"], both["value"] - both["published"])
@@ -102,6 +102,13 @@ def test_differences_are_of_accuracies_alone_since_the_papers_bits_are_undefined
         ("bits", "published_average"): 2,
         ("top1", "all"): 2,
     }
+
+
+def test_accuracies_among_other_classes_are_not_compared(tmp_path):
+    numbers, text = build(tmp_path)
+    assert numbers["published"].notna().any() and numbers["difference"].isna().all()
+    sentence = "with other classes not comparable, and the table of numbers has no difference"
+    assert sentence in text.markdown() and sentence not in build(tmp_path, grid=64)[1].markdown()
 
 
 def test_parts_of_the_bound_and_the_likelihood_are_in_the_numbers_alone(tmp_path):

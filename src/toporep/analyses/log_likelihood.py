@@ -10,6 +10,7 @@ import numpy as np
 
 from toporep.analyses.capsules import Network, SequenceDumps
 from toporep.analyses.dumps import Dump, complete_settings, metric_dataset, summarize_runs
+from toporep.errors import TopoRepError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,17 +32,42 @@ def run(
         Datasets of schemas `log_likelihood` and `log_likelihood_summary`: means over sequences. `reconstruction` is
         −log p(x|t), a positive number, `kl_z` and `kl_u` the divergences from the prior (`kl_u` NaN for the plain
         VAE); `entropy_floor` is what `reconstruction` cannot fall below, `constant_pixel` what it is for one constant
-        probability a pixel.
+        probability a pixel. Attributes `likelihood_samples`: N, of which the estimator `published` lacks − log N, and
+        `pixels` of a frame, of which nats are a sum.
 
     Raises:
-        TopoRepError: files that do not belong together, unknown settings.
+        TopoRepError: files that do not belong together, or whose estimates have different N; unknown settings.
     """
     settings = complete_settings(settings, DEFAULTS)
     dumps = SequenceDumps(dump_paths, provenance)
-    values = dumps.measure(_of_run)
+    size: dict[str, int] = {}
+
+    def of_run(dump: Dump, network: Network) -> dict[str, Any]:
+        found = _size_of(dump)
+        if size and found != size:
+            raise TopoRepError(
+                f"{dump.path}: expected {_shown(size)}, as in the files before, found {_shown(found)}; evaluate all "
+                "runs with the same settings"
+            )
+        size.update(found)
+        return _of_run(dump, network)
+
+    values = dumps.measure(of_run)
     coords = {"estimator": dumps.coords["estimator"]}
-    metric = metric_dataset("log_likelihood", values, dumps, settings, coords=coords)
+    metric = metric_dataset("log_likelihood", values, dumps, settings, coords=coords, attrs=size)
     return metric, summarize_runs(metric, "log_likelihood")
+
+
+def _size_of(dump: Dump) -> dict[str, int]:
+    try:
+        samples = int(dump.evaluation["likelihood_samples"])
+    except KeyError as error:
+        raise TopoRepError(f"{dump.path}: attribute 'config' lacks evaluation.{error}; make the file again") from error
+    return {"likelihood_samples": samples, "pixels": dump.data.sizes["image_row"] * dump.data.sizes["image_col"]}
+
+
+def _shown(size: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in size.items())
 
 
 def _of_run(dump: Dump, network: Network) -> dict[str, Any]:

@@ -121,7 +121,8 @@ class Claim:
         kind: number, greater, sign, trend, shape, function or table.
         quantities: what the test is about, by role: `of`, `than`, or a function's own names; of a table, its cells.
         options: the rest of the test; of a table, also `published`: its numbers by cell.
-        comparable: training settings without which its networks are not those of the published numbers.
+        comparable: training settings, or numbers among the metric files' attributes, without which its values are not
+            to be held against the published ones.
     """
 
     id: str

@@ -71,17 +71,22 @@ class Evidence:
         return found
 
     def require(self, leaf: Leaf, settings: Mapping[str, float]) -> None:
-        """Refuse a variable of networks that were trained with other settings than these.
+        """Refuse a variable of networks or images that are not the published ones by these numbers.
+
+        Args:
+            leaf: the variable.
+            settings: training settings, or attributes of the metric file, such as the `pixels` of a frame.
 
         Raises:
             NotThere: no such file; another value, or none that all networks of the file share.
         """
-        trained = json.loads(self._file(leaf).attrs["training"]) if settings else {}
+        attrs = self._file(leaf).attrs if settings else {}
+        known = {**attrs, **json.loads(attrs.get("training", "{}"))}
         for name, wanted in settings.items():
-            if trained.get(name) != wanted:
+            if known.get(name) != wanted:
                 raise NotThere(
                     f"networks of {leaf.dataset}/{leaf.analysis}.nc have another number of {name} than the published "
-                    f"ones: {trained.get(name, 'not the same in all')}, not {wanted:g}"
+                    f"ones: {known.get(name, 'not the same in all')}, not {wanted:g}"
                 )
 
     def seeds(self, leaf: Leaf) -> list[int]:

@@ -36,8 +36,9 @@ ESTIMATORS = ("published", "corrected", "joint")
 FACTORS = ("x", "y", "orientation", "scale")
 # Models of Table 3 that no other table has.
 _NORMALIZED = ("tvae_5_36_projected", "vae_projected", "vae_reparameterized")
-# C of the paper's models (A.1).
+# C of the paper's models (A.1), and the pixels of its frames (28 × 28, 64 × 64).
 _CAPSULES = {"mnist": 18, "dsprites": 15}
+_PIXELS = {"mnist": 784, "dsprites": 4096}
 _PUBLISHED = "published"
 _NOTE = "note"
 _LINES = {
@@ -62,7 +63,8 @@ class Measure:
         column: of the published file; "" for a measure of ours.
         decimals: as in print.
         higher: whether more is better.
-        summed: whether it is a sum over capsules, which another number of capsules makes another measure.
+        summed: over what it is a sum, "capsules" or "pixels"; another number of these makes it another measure.
+        null_gains_log_n: whether the measure is too high by log N, which its null, exact as it is, must be too.
     """
 
     name: str
@@ -77,7 +79,8 @@ class Measure:
     column: str = ""
     decimals: int = 1
     higher: bool = True
-    summed: bool = False
+    summed: str = ""
+    null_gains_log_n: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ class Layout:
 
 
 def likelihoods() -> list[Measure]:
-    """log p(x) in nats a frame; its null is the best constant probability of each pixel."""
+    """log p(x) in nats a frame; its null is the best constant probability of each pixel, on the same estimator."""
     headers = {"published": "log p(x)", "corrected": "log p(x), corrected"}
     return [
         Measure(
@@ -118,6 +121,8 @@ def likelihoods() -> list[Measure]:
             null_sign=-1,
             header=headers.get(estimator, ""),
             column="log_likelihood" if estimator == _PUBLISHED else "",
+            summed="pixels",
+            null_gains_log_n=estimator == _PUBLISHED,
         )
         for estimator in ESTIMATORS
     ]
@@ -142,7 +147,7 @@ def equivariance_errors(*, decimals: int) -> list[Measure]:
             column="equivariance_error" if variant == _PUBLISHED else "",
             decimals=decimals,
             higher=False,
-            summed=True,
+            summed="capsules",
         )
         for variant in VARIANTS
     ]
@@ -188,11 +193,11 @@ def build_table(inputs: Mapping[str, Path], layout: Layout) -> tuple[pd.DataFram
         estimator), factor, n_seeds, value and value_sd (mean and SD over seeds), bold, published, published_sd,
         published_bold, difference, untrained, untrained_sd, null, null_sd, running, running_sd (over the last epoch of
         training, as the published numbers of dSprites seem to be). NaN where there is no value; the difference also
-        where sums are over another number of capsules than the paper's. And the table.
+        where sums are over another number of capsules or pixels than the paper's. And the table.
 
     Raises:
         TopoRepError: no published numbers, or with other columns; a file of another schema, paper or data set; a
-            variant or estimator that is not there.
+            variant or estimator that is not there; estimates of log p(x) without their number of samples.
     """
     printed = _read_published(inputs, layout)
     summaries = {
@@ -260,6 +265,8 @@ def _numbers(
         untrained = _by_condition(summary, measure.untrained, measure.at)
         null = _by_condition(summary, measure.null, measure.at)
         running = _by_condition(summary, measure.running, measure.at) if measure.running else {}
+        comparable = _comparable(summary, measure)
+        excess = np.log(_attribute(summary, "likelihood_samples")) if measure.null_gains_log_n else 0.0
         for condition in conditions:
             mean, sd, n = value.get(condition, (np.nan, np.nan, 0))
             row = {key: str(summary.attrs[key]) for key in ("dataset", "source", "scale")}
@@ -267,11 +274,10 @@ def _numbers(
             row |= {"variant": next(iter(measure.at.values())), "factor": measure.at.get("factor", "")}
             row |= {"n_seeds": n, "value": mean, "value_sd": sd}
             row |= _published(printed, measure.column, condition)
-            comparable = not measure.summed or _same_capsules(summary)
             row["difference"] = mean - row["published"] if comparable else np.nan
             row["untrained"], row["untrained_sd"], _ = untrained.get(condition, (np.nan, np.nan, 0))
             nothing, spread, _ = null.get(condition, (np.nan, np.nan, 0))
-            row |= {"null": measure.null_sign * nothing, "null_sd": spread}
+            row |= {"null": measure.null_sign * nothing + excess, "null_sd": spread}
             row["running"], row["running_sd"], _ = running.get(condition, (np.nan, np.nan, 0))
             rows.append(row)
     numbers = pd.DataFrame(rows)
@@ -285,8 +291,22 @@ def _capsules(summary: xr.Dataset) -> int | None:
     return json.loads(str(summary.attrs["training"])).get("capsules")
 
 
-def _same_capsules(summary: xr.Dataset) -> bool:
-    return _capsules(summary) == _CAPSULES[summary.attrs["dataset"]]
+def _comparable(summary: xr.Dataset, measure: Measure) -> bool:
+    """Whether a measure is a sum over as many capsules or pixels as in the paper, if it is one."""
+    if measure.summed == "capsules":
+        return _capsules(summary) == _CAPSULES[summary.attrs["dataset"]]
+    if measure.summed == "pixels":
+        return _attribute(summary, "pixels") == _PIXELS[summary.attrs["dataset"]]
+    return True
+
+
+def _attribute(summary: xr.Dataset, name: str) -> int:
+    if name not in summary.attrs:
+        raise TopoRepError(
+            f"{summary.attrs['dataset']}: the summary of log_likelihood lacks the attribute {name!r}, without which "
+            "log p(x) cannot be set beside its null and the paper; make the metric file again"
+        )
+    return int(summary.attrs[name])
 
 
 def _by_condition(summary: xr.Dataset, variable: str, at: Mapping[str, str]) -> dict[str, tuple[float, float, int]]:
@@ -418,11 +438,13 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
         summary = summaries["log_likelihood"]
         limit = float(summary["entropy_floor_mean"].mean()) if summary.sizes["point"] else np.nan
         because = "because the targets are grey values, not bits"
+        samples = _attribute(summary, "likelihood_samples")
         bound = f" With exact sums it cannot exceed {_decimals(-limit, 1)}, {because}." * bool(limit > 0)
         notes.append(
             "log p(x): nats a frame, importance sampling. As published, without the term that divides by the number N "
-            f"of samples, so log N too high; corrected: with it.{bound} Null: the best constant probability of each "
-            "pixel."
+            f"of samples, so log N too high; corrected: with it. N = {samples} here: {np.log(samples):.3f} nats."
+            f"{bound} Null: the best constant probability of each pixel, of which the likelihood is exact; as "
+            f"published, log N too high too. {_pixel_note(summary)}"
         )
     windows = "Disjoint: each two frames are compared with what their windows do not share. "
     if "equivariance" in summaries:
@@ -443,6 +465,16 @@ def _measure_notes(summaries: Mapping[str, xr.Dataset]) -> list[str]:
             "the paper."
         )
     return notes
+
+
+def _pixel_note(summary: xr.Dataset) -> str:
+    paper, here = _PIXELS[summary.attrs["dataset"]], _attribute(summary, "pixels")
+    if here == paper:
+        return f"A sum over the {paper} pixels of a frame, as in the paper."
+    return (
+        f"A sum over the pixels of a frame: {here} here, {paper} in the paper. The two lines of log p(x) are not "
+        "comparable, and the table of numbers has no difference."
+    )
 
 
 def _sum_note(summary: xr.Dataset) -> str:

@@ -41,6 +41,7 @@ _PARTS = {
 }
 _VALUE_COLUMNS = ("published", "value", "untrained", "null", "floor")
 _HEADER = ("Number", "Model", "Paper", "Here", "Here, untrained", "Null", "Floor")
+_PAPER_CLASSES = 1001
 # 3.4 and 3.6 bits of 9,216 features, were they divided by 4,096 latents.
 _PAPER_SIZES = (9216, 4096)
 
@@ -82,8 +83,8 @@ def build(inputs: Mapping[str, Path]) -> tuple[pd.DataFrame, TextTable]:
     Returns:
         The numbers, one row a model and reading: dataset, source, scale, measure, unit, reading, set (of images),
         condition, n_seeds, value, value_sd (over seeds, ddof 1), published, difference (value − published; of top-1
-        alone), untrained, untrained_sd, null (top-1: the most frequent class; bits: each feature's training mean),
-        floor. And the table as it is read.
+        alone, of as many classes as the paper's), untrained, untrained_sd, null (top-1: the most frequent class; bits:
+        each feature's training mean), floor. And the table as it is read.
 
     Raises:
         TopoRepError: see `read_summary`; files of different scales; published numbers that are missing or incomplete.
@@ -202,14 +203,18 @@ def _numbers(
             row |= {"reading": reading.name, "set": reading.set_name, "condition": condition}
             row["value"], row["value_sd"], row["n_seeds"] = values.get(condition, _NOTHING)
             row["published"] = float(printed[condition, reading.measure]) if reading.printed else np.nan
-            # Of bits, the paper's definition is not known.
-            row["difference"] = row["value"] - row["published"] if reading.measure == _TOP1 else np.nan
+            row["difference"] = row["value"] - row["published"] if _comparable(summary, reading) else np.nan
             row["untrained"], row["untrained_sd"], _ = values.get(_UNTRAINED.get(condition, ""), _NOTHING)
             row |= {name: of.get(condition, _NOTHING)[0] for name, of in bounds.items()}
             rows.append(row)
     columns = ["dataset", "source", "scale", "measure", "unit", "reading", "set", "condition", "n_seeds", "value"]
     columns += ["value_sd", "published", "difference", "untrained", "untrained_sd", "null", "floor"]
     return pd.DataFrame(rows)[columns]
+
+
+def _comparable(summary: xr.Dataset, reading: _Reading) -> bool:
+    # Of bits, the paper's definition is not known.
+    return reading.measure == _TOP1 and int(summary.attrs["classes"]) == _PAPER_CLASSES
 
 
 _NOTHING = (np.nan, np.nan, 0)
@@ -296,11 +301,13 @@ def _accuracy_note(summary: xr.Dataset) -> str:
     images = json.loads(str(summary.attrs.get("images", "{}")))
     names = {"all": "all", "without_faces": "without faces", "faces_no_choice": "faces no choice", "faces": "faces"}
     counts = ", ".join(f"{names.get(name, name)} {count}" for name, count in images.items())
+    same = int(summary.attrs["classes"]) == _PAPER_CLASSES
+    apart = "" if same else ": with other classes not comparable, and the table of numbers has no difference"
     return (
         f"Top-1: share of images whose class is named first, of {summary.attrs['classes']} classes, one of them faces; "
-        "in the paper of 1001, on ImageNet's validation set and faces. Null: to name always the most frequent class, "
-        "of faces alone to guess. The accuracy that the published code prints is another: it pools all test sets, "
-        "whose labels it numbers anew." + (f" Images: {counts}." if counts else "")
+        f"in the paper of {_PAPER_CLASSES}, on ImageNet's validation set and faces{apart}. Null: to name always the "
+        "most frequent class, of faces alone to guess. The accuracy that the published code prints is another: it "
+        "pools all test sets, whose labels it numbers anew." + (f" Images: {counts}." if counts else "")
     )
 
 
