@@ -394,6 +394,8 @@ def test_it_can_be_read_alone(world):
         "TVAE (1)",
         "All sheets: 60 images, equally many of each class",
         "Chance: 2.5 % to 97.5 % of 5 draws",
+        "equally many of each class, spread evenly over those in the file",
+        "neighbors: the four at distance 1, which share an edge",
         "units have random places",
         "images' labels are shuffled",
         "Not comparable",
@@ -490,6 +492,16 @@ def test_the_table_has_a_row_for_each_point_and_chance_in_brackets(world):
         f"threshold {alpha}" for alpha in (0.3, 0.5, 0.7)
     }
     assert text.latex(label="atlas").count(r"\addlinespace") == 3
+
+
+def test_what_has_no_null_has_an_empty_one_and_not_itself(world):
+    numbers, _ = build(world)
+    has_none = numbers["metric"].isin(["all_pairs", "participation_ratio", "constant_share", "smoothness_label_null"])
+    assert has_none.sum() == 4 * (2 * 19 + 24 + 7)
+    assert numbers.loc[has_none, ["null", "null_low", "null_high"]].isna().all(axis=None)
+    assert numbers.loc[has_none, "mean"].notna().any()
+    others = numbers[~has_none].groupby("metric")["null"].count()
+    assert (others > 0).all() and len(others) == 6
 
 
 def test_same_files_same_bytes(world, tmp_path):

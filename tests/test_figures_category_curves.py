@@ -20,6 +20,7 @@ from toporep.figures import figure_module
 from toporep.figures.keller2021_category import style_of
 from toporep.figures.keller2021_category.curves import own_boundary, point_of
 from toporep.io import write_dataset
+from toporep.metrics.distance_correlation import correlation_by_distance
 
 PAPER, FIG7, FIG8 = "keller2021_category", "fig7_correlation_by_distance", "fig8_window_size"
 CURVES, MAPS = "imagenet_faces.distance_correlation_windows", "imagenet_faces.selectivity_faces_windows.runs"
@@ -142,6 +143,29 @@ def test_the_numbers_under_the_panels_are_those_of_the_file(tmp_path):
     of = table[(table["condition"] == "tdann") & (table["variant"] == "pooled") & (table["boundary"] == "torus")]
     assert set(of["from_aim"]) == {away}
     assert "window 9 × 9, torus" in found and "40 images each of objects and faces" in found
+
+
+@pytest.mark.parametrize("figure", [FIG7, FIG8])
+@pytest.mark.parametrize(
+    ("bins", "neighbors"), [("unit", "the 8 around it, beside"), ("exact", "the 4 that share an edge")]
+)
+def test_neighbors_of_a_curve_are_those_of_its_first_bin(figure, bins, neighbors, tmp_path):
+    responses = np.random.default_rng(0).normal(size=(9, 36))
+    first = correlation_by_distance(responses, (6, 6), boundary="torus", bins=bins).pairs[0]
+    assert neighbors.startswith(f"the {2 * first // 36} "), "each pair is of two units"
+    made = summary()
+    settings = {**json.loads(made.attrs["settings"]), "bins": bins}
+    found, _ = draw(figure, tmp_path, made.assign_attrs(settings=json.dumps(settings)))
+    said = " ".join(texts(found).split())
+    assert f"first bin, each unit with {neighbors}" in said
+    assert figure == FIG7 or "r of neighbors, here the 4 units that share an edge with each" in said
+
+
+@pytest.mark.parametrize("figure", [FIG7, FIG8])
+def test_each_row_of_a_table_has_a_key_of_its_own(figure, tmp_path):
+    _, table = draw(figure, tmp_path)
+    keys = ["map", "kind", "condition", "seed", "row", "col", "variant", "boundary", "distance_mm"]
+    assert len(table) and not table.duplicated([key for key in keys if key in table]).any()
 
 
 def test_a_curve_of_two_seeds_is_their_mean(tmp_path):

@@ -160,6 +160,14 @@ def test_a_figure_of_the_paper_s_images_fits_on_a_page_too(paper_files, figure):
     assert figure == "fig5_seeds" or "window 25 × 25" in said
 
 
+@pytest.mark.parametrize("figure", FIGURES)
+def test_each_row_of_a_table_has_a_key_of_its_own(drawn, figure):
+    _, table = drawn[figure]
+    keys = ["dataset", "source", "scale", "map", "kind", "condition", "complement", "seed", "row", "col"]
+    doubled = table.duplicated([key for key in keys if key in table])
+    assert len(table) and not doubled.any(), table.loc[doubled, "map"].unique()
+
+
 def test_conditions_are_named_as_in_the_configuration():
     conditions = read_yaml(PROJECT / "config" / "papers" / f"{PAPER}.yaml")["conditions"]
     assert {name: label_of(name) for name in conditions} == {name: of["label"] for name, of in conditions.items()}
@@ -282,6 +290,8 @@ def test_figure_2_shows_the_joint_map_before_and_after_training(drawn, files):
         np.testing.assert_array_equal(shown[alone], d.argmax(0)[alone])
         assert f"{100 * passing[1].mean():.1f} % | {d[1].max():.2f} |" in texts(found)
     assert (pictures(found)[1] == -1).all() and (pictures(found)[0] >= 0).any()
+    said = table.groupby(["condition", "complement"]).size().to_dict()
+    assert said == dict.fromkeys([("tvae", "classes"), ("tvae", "images"), ("tvae_untrained", "images")], 576)
     names = {-2: "several", -1: "none", **dict(enumerate(metric["class"].values.tolist()))}
     assert [names[value] for value in table["value"]] == table["class"].tolist()
 

@@ -51,7 +51,8 @@ class Metric:
         name: variable of the summary, without `_mean`.
         title: what it tells, in words of a heading.
         axis: what it is, with its unit.
-        null: variable of its null's mean; with `_low` and `_high` after it, of the null's range where it has one.
+        null: variable of its null's mean, "" where it has none; with `_low` and `_high` after it, of the null's range
+            where it has one.
         ranged: whether the null has a range.
         at: the place along further dimensions, by coordinate.
     """
@@ -59,7 +60,7 @@ class Metric:
     name: str
     title: str
     axis: str
-    null: str
+    null: str = ""
     ranged: bool = True
     at: tuple[tuple[str, object], ...] = ()
 
@@ -180,15 +181,17 @@ def values_of(sheets: Sheets, metric: Metric) -> pd.DataFrame:
     """A metric of all points: mean and SEM over networks, their number, and mean and range of its null.
 
     Returns:
-        Rows in the order of the file; columns condition, strength, n, mean, sem, null, null_low, null_high.
+        Rows in the order of the file; columns condition, strength, n, mean, sem, null, null_low, null_high (NaN where
+        there is none).
     """
     summary = at_place(sheets.summary, metric)
     nothing = np.full(summary.sizes["point"], np.nan)
     columns = {key: summary[key].values for key in ("condition", "strength", "n")}
     columns |= {statistic: summary[f"{metric.name}_{statistic}"].values for statistic in ("mean", "sem")}
-    columns["null"] = summary[f"{metric.null}_mean"].values
+    columns["null"] = summary[f"{metric.null}_mean"].values if metric.null else nothing
     for limit in ("low", "high"):
-        columns[f"null_{limit}"] = summary[f"{metric.null}_{limit}_mean"].values if metric.ranged else nothing
+        there = metric.null and metric.ranged
+        columns[f"null_{limit}"] = summary[f"{metric.null}_{limit}_mean"].values if there else nothing
     return pd.DataFrame(columns)
 
 
@@ -227,10 +230,11 @@ def images_text(found: Sequence[Sheets]) -> str:
     """How many images each sheet was measured with."""
     counts = [int(sheets.attrs["images"]) for sheets in found]
     if len(set(counts)) == 1:
-        return f"{counts[0]} images, equally many of each class"
+        return f"{counts[0]} images, equally many of each class, spread evenly over those in the file"
     named = "; ".join(f"{sheets.title}: {count}" for sheets, count in zip(found, counts, strict=True))
     return (
-        f"equally many images of each class, but not as many for all sheets, so that dimensions differ for it: {named}"
+        "equally many images of each class, spread evenly over those in the file, but not as many for all sheets, so "
+        f"that dimensions differ for it: {named}"
     )
 
 
@@ -238,9 +242,10 @@ def method_lines(found: Sequence[Sheets]) -> list[str]:
     """How the numbers were made, and what of them cannot be compared."""
     settings = _measured(found[0].attrs)
     return [
-        f"All sheets: {images_text(found)}; responses before the ReLU; the four nearest neighbors; each sheet ends as "
-        f"in its paper (TVAE, VAE: torus). Chance: 2.5 % to 97.5 % of {settings['shuffles']} draws for one network, in "
-        "which its units have random places; for selective units, in which the images' labels are shuffled.",
+        f"All sheets: {images_text(found)}; responses before the ReLU; neighbors: the four at distance 1, which share "
+        "an edge; each sheet ends as in its paper (TVAE, VAE: torus). Chance: 2.5 % to 97.5 % of "
+        f"{settings['shuffles']} draws for one network, in which its units have random places; for selective units, in "
+        "which the images' labels are shuffled.",
         "Smooth maps: Moran's I of activation maps, less each unit's mean over the images (its bias, for instance). "
         f"Alike means near: mean distance of unit pairs with r > {ALPHA:g} in units of that of all pairs; without a "
         "pair there is none. Class maps: correlation of neighbors' Cohen's d of a class against the others, mean over "

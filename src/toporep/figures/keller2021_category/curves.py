@@ -78,7 +78,7 @@ def longest_of(summary: xr.Dataset, boundary: str) -> float:
 
 
 def numbers_of(point: xr.Dataset, boundary: str) -> tuple[float, float]:
-    """r of adjacent units, and the mean distance of r from what the spatial loss aims at."""
+    """r in the first bin (`nearest_line`), and the mean distance of r from what the spatial loss aims at."""
     of = point.sel(variant=POOLED, boundary=boundary)
     return float(of["nearest_mean"]), float(of["from_inverse_distance_mean"])
 
@@ -89,6 +89,16 @@ def seeds_line(summary: xr.Dataset, conditions: Sequence[str]) -> str:
     if len(set(counts.values())) == 1:
         return _seeds(next(iter(counts.values())))
     return "; ".join(f"{label_of(name, summary.attrs)}: {_seeds(count)}" for name, count in counts.items())
+
+
+def nearest_line(summary: xr.Dataset) -> str:
+    """Words for the units whose r is called that of neighbors: those of the first bin."""
+    bins = json.loads(str(summary.attrs["settings"])).get("bins", "unit")
+    words = {
+        "unit": "the first bin, each unit with the 8 around it, beside and diagonal",
+        "exact": "the first bin, each unit with the 4 that share an edge",
+    }
+    return words.get(bins, "the first bin")
 
 
 def images_line(summary: xr.Dataset) -> str:
@@ -122,7 +132,7 @@ def curve_table(summary: xr.Dataset, conditions: Sequence[str]) -> pd.DataFrame:
 
     Columns: dataset, source, scale, condition, own_boundary, variant, boundary, distance_mm, correlation_mean (over
     seeds), correlation_sem, sd_over_pairs, pairs, aim (1 / (distance + 1)), n_seeds; of the whole curve neighbor_r (of
-    adjacent units) and from_aim (mean over all pairs of the absolute difference from the aim).
+    the first bin, `nearest_line`) and from_aim (mean over all pairs of the absolute difference from the aim).
     """
     import pandas as pd
 

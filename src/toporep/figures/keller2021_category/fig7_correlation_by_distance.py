@@ -29,6 +29,7 @@ from toporep.figures.keller2021_category.curves import (
     images_line,
     limits_of,
     longest_of,
+    nearest_line,
     numbers_of,
     own_boundary,
     point_of,
@@ -177,8 +178,9 @@ def _small_print(summary: xr.Dataset, drawn: Sequence[str]) -> list[str]:
         f"Pearson's r of all pairs of units over images, against their distance d. {images_line(summary)}. "
         "Lines: mean over the pairs of a bin, then over seeds; band: ± SD over these pairs, not an error of the mean. "
         "Thin lines: less the mean of each set of images, since r over a mix of sets is mostly what tells the sets "
-        "apart. Dashed black: 1 / (d + 1) with d in mm, which the TDANN's spatial loss asks for; how far r is from it, "
-        "mean over all pairs, is that loss but for a factor. After a bar: of the dashed curve.",
+        f"apart. Neighbors: {nearest_line(summary)}. Dashed black: 1 / (d + 1) with d in mm, which the TDANN's spatial "
+        "loss asks for; how far r is from it, mean over all pairs, is that loss but for a factor. After a bar: of the "
+        "dashed curve.",
         "a to c: each sheet with its own boundary, as in the paper. Around a torus two units are never far apart. "
         "d, e: the same boundary for all, as the paper proposes; on another boundary than its own, neighbors of a TVAE "
         "count as distant, and distant units of a TDANN as neighbors. Chance: units in random places have the same r "

@@ -29,6 +29,7 @@ from toporep.figures.keller2021_category.curves import (
     images_line,
     limits_of,
     longest_of,
+    nearest_line,
     numbers_of,
     own_boundary,
     point_of,
@@ -155,16 +156,16 @@ def _small_print(metric: xr.Dataset, summary: xr.Dataset, conditions: Sequence[s
     seeds = f"maps: seed {' and '.join(map(str, shown))}; curves: {seeds_line(summary, [*conditions, _UNTRAINED])}"
     return [
         "The window is the square of units that share a denominator, on a torus that is otherwise the same. Above: "
-        "Cohen's d of each unit; r of adjacent units, that of the untrained network with the main window and that of "
-        f"maps of images whose labels are shuffled; patch: adjacent units with d of at least {threshold_of(metric):g}, "
-        "and the mean of the same units in random places; reliability: r of the maps of two halves of the images, for "
-        "all of them (Spearman-Brown).",
+        "Cohen's d of each unit; r of neighbors, here the 4 units that share an edge with each, that of the untrained "
+        "network with the main window and that of maps of images whose labels are shuffled; patch: units that share "
+        f"edges and have d of at least {threshold_of(metric):g}, and the mean of the same units in random places; "
+        "reliability: r of the maps of two halves of the images, for all of them (Spearman-Brown).",
         f"Below: Pearson's r of all pairs of units over images, against their distance. {images_line(summary)}. Lines: "
         "mean over pairs, then over seeds; band: ± SD over the pairs of a bin. Thin: less the mean of each set of "
-        "images. Dashed black: 1 / (distance + 1), which a TDANN's loss asks for and a TVAE's does not. Dotted: from "
-        "here on the windows of two units of a row share nothing (no line: all windows overlap). Chance: units in "
-        "random places have the same r at every distance. The untrained network (its r after a bar) has what a window "
-        "gives without learning.",
+        f"images. Neighbors of curves: {nearest_line(summary)}. Dashed black: 1 / (distance + 1), which a TDANN's loss "
+        "asks for and a TVAE's does not. Dotted: from here on the windows of two units of a row share nothing (no "
+        "line: all windows overlap). Chance: units in random places have the same r at every distance. The untrained "
+        "network (its r after a bar) has what a window gives without learning.",
         *provenance_lines(metric.attrs, seeds=seeds, absent=absent),
     ]
 

@@ -85,6 +85,7 @@ class Panel:
         measured: numbers of the whole map, for the table.
         marks: (row, col) → what is marked there, as numbers of `MARKERS`.
         classes: of a joint map.
+        complement: of a joint map, how the other classes were pooled.
     """
 
     kind: str
@@ -97,6 +98,7 @@ class Panel:
     measured: Mapping[str, float] = field(default_factory=dict)
     marks: Sequence[tuple[int, int]] = ()
     classes: Sequence[str] = ()
+    complement: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,12 @@ def joint_panel(
             measured[f"{variable}_{name}"] = float(of[variable])
     values = run["joint"].values.reshape(grid_of(metric))
     panel = Panel("joint", values, "classes", condition, int(run["seed"]), title=title, measured=measured)
-    return replace(panel, classes=classes, numbers=[_class_numbers(measured, name, named) for name in classes])
+    return replace(
+        panel,
+        classes=classes,
+        complement=complement,
+        numbers=[_class_numbers(measured, name, named) for name in classes],
+    )
 
 
 def joint_labels(metric: xr.Dataset) -> list[str]:
@@ -455,8 +462,8 @@ def draw_page(
 def table(rows: Sequence[Row], attrs: Mapping[str, object]) -> pd.DataFrame:
     """Lay the maps out with one row a unit of each map.
 
-    Columns: dataset, source, scale, map, kind, condition, seed, row, col, value, of joint maps class, and the numbers
-    of the whole map under their names. It has no rows if no network was trained.
+    Columns: dataset, source, scale, map, kind, condition, seed, row, col, value, of joint maps complement and class,
+    and the numbers of the whole map under their names. It has no rows if no network was trained.
     """
     import pandas as pd
 
@@ -470,7 +477,7 @@ def table(rows: Sequence[Row], attrs: Mapping[str, object]) -> pd.DataFrame:
             **{key: attrs[key] for key in ("dataset", "source", "scale")},
             **{"map": panel.name, "kind": panel.kind, "condition": panel.condition, "seed": panel.seed},
             **{"row": row, "col": col, "value": panel.values.ravel().astype(float)},
-            **({"class": _class_names(panel)} if panel.kind == "joint" else {}),
+            **({"complement": panel.complement, "class": _class_names(panel)} if panel.kind == "joint" else {}),
             **panel.measured,
         }
         tables.append(pd.DataFrame(columns))

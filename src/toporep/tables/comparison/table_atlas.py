@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _RAW = Metric("morans_i", "", "", "morans_i_null", at=(("variant", "raw"),))
-_LABELS = Metric("smoothness_label_null", "", "", "smoothness_label_null", ranged=False)
+_LABELS = Metric("smoothness_label_null", "", "")
 _SHOWN = {
     "Moran's I, raw": _RAW,
     "Moran's I, centered": METRICS[0],
@@ -36,7 +36,6 @@ _SHOWN = {
     "Selective (%)": METRICS[4],
     "Dimensions / units": METRICS[5],
 }
-# Values without a null are nulls themselves.
 _PERCENT, _ALONE, _DIGITS = "Selective (%)", "labels shuffled", {"Selective (%)": 0, "Dimensions / units": 3}
 
 
@@ -47,7 +46,8 @@ def build(inputs: Mapping[str, Path]) -> tuple[pd.DataFrame, TextTable]:
         inputs: `<paper>.<dataset>.atlas` → file of the schema `atlas_summary`.
 
     Returns:
-        The numbers, one row a metric and point (co-localization at all thresholds); the table, one row a point.
+        The numbers, one row a metric and point (co-localization at all thresholds), with NaN as null of what has none,
+        or is one (`smoothness_label_null`); the table, one row a point.
     """
     found = read_sheets(inputs)
     rows, groups = [], []
@@ -69,9 +69,7 @@ def _metrics(sheets: Sheets) -> list[Metric]:
     near = METRICS[2]
     thresholds = sheets.summary["threshold"].values.tolist()
     of_thresholds = [Metric(near.name, "", "", near.null, at=(("threshold", alpha),)) for alpha in thresholds]
-    others = [
-        Metric(name, "", "", name, ranged=False) for name in ("all_pairs", "participation_ratio", "constant_share")
-    ]
+    others = [Metric(name, "", "") for name in ("all_pairs", "participation_ratio", "constant_share")]
     return [_RAW, METRICS[0], METRICS[1], *of_thresholds, METRICS[3], _LABELS, *METRICS[4:], *others]
 
 
@@ -111,7 +109,7 @@ def _notes(found: Sequence[Sheets]) -> list[str]:
         "Mean ± SEM over networks, no SEM with one; in brackets chance, 2.5 % to 97.5 % of draws for one network. "
         f"{DASH}: no spatial weight, or not defined.",
         "Raw: Moran's I of the maps as they are. The table of numbers has co-localization at all thresholds, the mean "
-        "r of all pairs, the participation ratio itself, and the share of constant units.",
+        "r of all pairs, the participation ratio itself, and the share of constant units, which have no null.",
         *method_lines(found),
         *provenance_lines(found),
     ]
