@@ -480,6 +480,9 @@ def test_map_is_that_of_scikit_learn(few):
     metric, summary = tsne.run(few[:2], TSNE_SETTINGS, {})
     assert metric["label"].values.tolist() == np.repeat(np.arange(10), 6).tolist()
     assert json.loads(metric.attrs["class_names"]) == list(CLASSES)
+    of_test_set = read_dump(few[0]).label[metric["stimulus"].values]
+    assert of_test_set.tolist() == metric["label"].values.tolist()
+    assert len(set(metric["stimulus"].values.tolist())) == 60
     animate = np.isin(np.array(CLASSES)[metric["label"].values], ANIMATE)
     for index, path in enumerate(few[:2]):
         dump = read_dump(path)

@@ -54,6 +54,7 @@ def tsne_metric(runs=None, **attrs: str) -> xr.Dataset:
             "condition": ("run", np.array(condition, dtype=object)),
             "strength": ("run", np.array(strength)),
             "seed": ("run", np.array(seed)),
+            "stimulus": ("image", 3 * np.arange(len(label)) + 2),
             "label": ("image", label),
             "space": ("space", np.array(["embedding", "map"], dtype=object)),
             "grouping": ("grouping", np.array(["class", "animacy"], dtype=object)),
@@ -151,7 +152,29 @@ def test_tsne_draws_every_point_at_its_place_in_the_color_of_its_class(tsne):
         for one in figure.legends
         for text, handle in zip(one.get_texts(), one.get_lines(), strict=True)
     }
-    assert legend == {name: found.pop() for name, found in colors.items()}
+    assert legend == {f"{CLASSES.index(name)} {name}": found.pop() for name, found in colors.items()}
+    # 3 i + 2 of the i-th image, as in the file.
+    assert table["stimulus"].tolist() == metric["stimulus"].values.tolist() * 8
+
+
+def test_tsne_numbers_every_class_near_its_points_without_the_help_of_color(tsne):
+    figure, table = tsne
+    figure.canvas.draw()
+    for axes, (_, rows) in zip(figure.axes, table.groupby(["condition", "strength"], sort=False), strict=True):
+        assert sorted(text.get_text() for text in axes.texts) == sorted(map(str, range(10)))
+        medians = rows.groupby("label")[["x", "y"]].median()
+        for text in axes.texts:
+            # Clouds stand 10 apart: none needs to be moved.
+            assert text.xy == pytest.approx(medians.loc[int(text.get_text())].to_numpy())
+            assert np.hypot(*text.xyann) < 1e-6
+
+
+def test_numbers_of_classes_at_one_place_move_apart_and_stay_near():
+    crowded = np.zeros((10, 2))
+    apart = fig2_tsne._apart(crowded)
+    pairs = itertools.combinations(apart / fig2_tsne._NUMBER_SIZE, 2)
+    assert min(np.hypot(*(one - other)) for one, other in pairs) >= 0.95
+    assert np.hypot(*apart.T).max() < 30, "points"
 
 
 def test_tsne_tells_the_silhouettes_of_map_and_embedding(tsne):

@@ -532,3 +532,35 @@ def test_captions_are_valid_and_name_data_seeds_and_estimator(figure):
 def test_made_up_summaries_have_the_schemas_of_the_analyses(tmp_path):
     for analysis in SUMMARIES:
         assert read_dataset(write_summary(tmp_path, "mnist", analysis), f"{analysis}_summary").sizes["point"] == 19
+
+
+@pytest.mark.parametrize("figure", ["fig10_angular_maps", "figA4_global_colocalization", "figX4_two_readings_of_as"])
+def test_a_figure_with_an_axis_of_strengths_says_that_its_steps_are_even(drawn, figure):
+    found = drawn[figure].figure
+    labels = [style.strength_label(strength) for strength in STRENGTHS]
+    known = [labels, [label.removeprefix("0") for label in labels]]
+    for axes in found.axes:
+        ticks = [text.get_text() for text in axes.get_xticklabels()]
+        if ticks[-len(STRENGTHS) :] in known:
+            assert np.diff(axes.get_xticks()[-len(STRENGTHS) :]).tolist() == [1, 1], "though 0.1, 0.5, 3"
+    assert style.EVEN_STEPS in " ".join(texts(found).split())
+
+
+def test_chance_of_cycles_is_drawn_at_a_fifth_and_none_is_claimed_of_eccentricity(drawn):
+    found, table = drawn["fig11_angular_profiles"].figure, drawn["fig11_angular_profiles"].table
+    for axes in found.axes:
+        heights = [path.vertices[:, 1] for lines in axes.collections for path in lines.get_paths()]
+        level = [y for y in heights if len(y) == 2 and y[0] == y[1]]
+        assert len(level) == 5 and np.unique(level) == pytest.approx([0.2])
+    assert "chance: 20 %, noise alike in all cycles" in texts(found)
+    assert table.loc[table["cycle"] > 0, "chance_share"].unique() == pytest.approx([0.2])
+    assert "Chance: no level is known" in texts(drawn["fig12_eccentricity"].figure)
+
+
+def test_a_histogram_with_nearly_all_pairs_in_one_bin_leaves_the_others_to_be_read(drawn):
+    (axes,) = (axes for axes in drawn["figX4_two_readings_of_as"].figure.axes if "density" in axes.get_ylabel())
+    axes.set_ylim(0, 50)
+    at = [axes.transAxes.inverted().transform(axes.transData.transform((0, y)))[1] for y in (0, 0.5, 1, 50)]
+    # A bin 0.04 wide that holds all has density 25: on a linear ordinate 0.5 would stand at 2 % of the height.
+    assert at[1] > 0.15 and at[2] - at[1] == pytest.approx(at[1] - at[0]) and at[3] == pytest.approx(1)
+    assert "log > 1" in axes.get_ylabel()

@@ -450,6 +450,8 @@ _SCHEMAS = (
         },
         coords={
             **_RUN_COORDS,
+            # Index of each image among the test images, as in the evaluation.
+            "stimulus": (("image",), "int64"),
             "label": (("image",), "int64"),
             "space": (("space",), "str"),
             "grouping": (("grouping",), "str"),

@@ -42,8 +42,8 @@ def run(
         provenance: further attributes for both outputs.
 
     Returns:
-        Datasets of schemas `tsne` and `tsne_summary`. Axes of a map have no unit and no meaning across runs. The same
-        dumps give the same map on any number of cores.
+        Datasets of schemas `tsne` and `tsne_summary`; `stimulus` is an image's index in the dumps. Axes of a map have
+        no unit and no meaning across runs. The same dumps give the same map on any number of cores.
 
     Raises:
         TopoRepError: dumps that do not belong together, unknown settings, a class with too few images, a perplexity
@@ -52,7 +52,7 @@ def run(
     settings = complete_settings(settings, DEFAULTS)
     dumps = DumpReader(dump_paths, provenance)
     values: dict[str, list] = {"coordinates": [], "silhouette": []}
-    names, label = "[]", np.empty(0, dtype=np.int64)
+    names, chosen, label = "[]", np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     for dump in dumps:
         names = dump.attrs.get("class_names", "[]")
         chosen = first_of_each_class(dump.label, settings["per_class"])
@@ -66,6 +66,7 @@ def run(
             [[silhouette(points, groups) for groups in groupings] for points in (embedding, coordinates)]
         )
     coords = {
+        "stimulus": ("image", chosen),
         "label": ("image", label),
         "space": ("space", np.array(_SPACES, dtype=object)),
         "grouping": ("grouping", np.array(_GROUPINGS, dtype=object)),

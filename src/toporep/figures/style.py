@@ -19,6 +19,8 @@ from matplotlib.lines import Line2D
 
 # Text width of a two-column journal page, in inches.
 PAGE_WIDTH = 7.2
+# Small print of figures with a `strength_axis`.
+EVEN_STEPS = "λ stands at even steps of the axis, whatever its value."
 
 _SETTINGS = {
     # DejaVu Sans comes with matplotlib, so that the same file is drawn on every machine.

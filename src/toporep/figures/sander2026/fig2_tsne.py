@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
@@ -37,6 +38,10 @@ _ANIMATE = ("#D6C935", "#CB7F52", "#8B1A5E", "#D60912", "#602A1C", "#F83374")
 _INANIMATE = ("#387EB0", "#14D9F9", "#9372FA", "#2A0BA8", "#009988", "#6E6E6E")
 _SPACES, _GROUPINGS = ("map", "embedding"), ("class", "animacy")
 
+_NUMBER = {"fontsize": 6, "fontweight": "bold", "ha": "center", "va": "center", "zorder": 5}
+# Least distance of two numbers across and up, in points.
+_NUMBER_SIZE = np.array([6.0, 7.5])
+
 # Lay-out in inches.
 _LEFT, _RIGHT, _HEAD, _GAP, _TITLE, _FOOT = 0.42, 0.05, 0.74, 0.10, 0.30, 0.06
 
@@ -49,8 +54,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
 
     Returns:
         The figure, and a table with one row an image of each map: dataset, source, scale, condition, strength (ρ),
-        seed, image (its place in the file), label, class, x, y, and the silhouettes of the map and of the embedding, by
-        class and by animacy: silhouette_map_class, … (the same for all images of a map).
+        seed, stimulus (index in the test set), label, class, x, y, and the silhouettes of the map and of the embedding,
+        by class and by animacy: silhouette_map_class, … (the same for all images of a map).
 
     Raises:
         TopoRepError: a file of another schema, paper or data set; an objective that lacks a ρ; several trials.
@@ -74,7 +79,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
                 _scatter(figure.add_axes(page.place(row, column)), rows, colors)
         _names(figure, page, conditions, rhos)
         page.text(figure, 0.07, page.height - 0.07, title_of(metric.attrs), va="top", fontsize=8, fontweight="bold")
-        _legend(figure, page, groups)
+        names = json.loads(metric.attrs["class_names"])
+        _legend(figure, page, groups, {name: number for number, name in enumerate(names)})
         small_print.draw(figure)
     return figure, table
 
@@ -112,7 +118,7 @@ def _table(metric: xr.Dataset) -> pd.DataFrame:
         columns = {
             **{key: metric.attrs[key] for key in ("dataset", "source", "scale")},
             **{key: one[key].item() for key in ("condition", "strength", "seed")},
-            "image": np.arange(len(label)),
+            "stimulus": metric["stimulus"].values,
             "label": label,
             "class": names[label],
             "x": one["coordinates"].values[:, 0],
@@ -148,7 +154,37 @@ def _scatter(axes: Axes, rows: pd.DataFrame, colors: Mapping[str, str]) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, color="0.75")
+    _number(axes, rows)
     axes.set_title("\n".join(_scores(rows.iloc[0])), fontsize=6, loc="left", pad=2.5, linespacing=1.25)
+
+
+def _number(axes: Axes, rows: pd.DataFrame) -> None:
+    """Write the number of each class at the median of its points, or beside it where another number is."""
+    places = rows.groupby("label")[["x", "y"]].median()
+    # What the equal aspect makes of the limits is known from here on.
+    axes.apply_aspect()
+    points = 72 / axes.figure.dpi
+    at = axes.transData.transform(places.to_numpy()) * points
+    for label, place, shift in zip(places.index, places.to_numpy(), _apart(at) - at, strict=True):
+        text = axes.annotate(f"{label}", place, shift, textcoords="offset points", **_NUMBER)
+        text.set_path_effects([withStroke(linewidth=1.4, foreground="white")])
+
+
+def _apart(places: np.ndarray) -> np.ndarray:
+    """(n, 2) places in points, moved until no two numbers lie on each other."""
+    places = places.copy()
+    for _ in range(200):
+        step = places[:, None] - places[None]
+        # As ellipses, since numbers are higher than wide; those at one place part along fixed directions.
+        distance = np.hypot(*(step / _NUMBER_SIZE).transpose(2, 0, 1))
+        close = (distance < 1) & ~np.eye(len(places), dtype=bool)
+        if not close.any():
+            break
+        angle = np.arange(len(places))
+        start = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 0.01
+        step = np.where(close[..., None], step + start[:, None] - start[None], 0.0)
+        places += 0.3 * step.sum(axis=1) / np.maximum(np.abs(step).sum(axis=(1, 2)), 1e-9)[:, None]
+    return places
 
 
 def _scores(row: pd.Series) -> list[str]:
@@ -192,12 +228,12 @@ def _names(figure: Figure, page: _Page, conditions: Sequence[str], rhos: Sequenc
         page.text(figure, 0.2, y, f"ρ = {rho_text(rho)}", rotation=90, ha="center", va="center", fontweight="bold")
 
 
-def _legend(figure: Figure, page: _Page, groups: Mapping[str, Mapping[str, str]]) -> None:
+def _legend(figure: Figure, page: _Page, groups: Mapping[str, Mapping[str, str]], numbers: Mapping[str, int]) -> None:
     for line, (group, members) in enumerate(groups.items()):
         y = page.height - 0.30 - 0.15 * line
         page.text(figure, 0.07, y, f"{group or 'classes'}:", va="center", fontsize=6.5, fontweight="bold")
         figure.legend(
-            handles=[_dot(name, color) for name, color in members.items()],
+            handles=[_dot(f"{numbers[name]} {name}", color) for name, color in members.items()],
             loc="center left",
             bbox_to_anchor=(0.75 / style.PAGE_WIDTH, y / page.height),
             bbox_transform=figure.transFigure,
@@ -224,8 +260,9 @@ def _small_print(metric: xr.Dataset, conditions: Sequence[str]) -> list[str]:
     per_class, perplexity, seed = (settings[name] for name in ("per_class", "perplexity", "seed"))
     return [
         f"t-SNE (perplexity {perplexity:g}, seed {seed}) of the embeddings of the first {per_class} test images of each"
-        f" class, one network a map: trial {metric['seed'].values[0]}. Axes have no unit; distances between clusters, "
-        "and places in different maps, cannot be compared. Above each map: mean silhouette of its points and of the "
+        f" class, one network a map: trial {metric['seed'].values[0]}. Numbers of classes stand at the median of their "
+        "points, or beside it where two would lie on each other. Axes have no unit; distances between clusters, and "
+        "places in different maps, cannot be compared. Above each map: mean silhouette of its points and of the "
         "embeddings themselves, by class and by animacy: 1 where groups lie apart, 0 where they overlap entirely (not "
         "in the paper).",
         *provenance_lines(metric.attrs, conditions=conditions),

@@ -137,7 +137,7 @@ def small_print(panels: Mapping[str, xr.Dataset], *, sem: str) -> list[str]:
     return [
         f"Connected pair: two units whose {relu} activations over the test images correlate, Pearson r {relation} α "
         f"({pairs}; {mean}, then over seeds). {sem}: ± SEM over seeds (ddof 1). Lower panels: mean "
-        "number of connected pairs.",
+        f"number of connected pairs. {style.EVEN_STEPS}",
         *provenance_lines(panels),
     ]
 

@@ -284,7 +284,7 @@ def _small_print(panels: Mapping[str, xr.Dataset], models: int) -> list[str]:
         f"to hard-edged wedges. {upper}: the sheet of single WS networks, {seeds} at each λ; row 0 and column 0 at the "
         f"top left. {lower}: share of a unit's 3, 5 or 8 neighbours with its label, mean over units, then over seeds; "
         "shaded: ± SEM over seeds (ddof 1). Dotted: the same labels in random places, mean over seeds. Thin: the "
-        "agreement with area-normalised wedges.",
+        f"agreement with area-normalised wedges. {style.EVEN_STEPS}",
         changed_text(panels, what="dominant cycle"),
         WEDGE_ARTEFACT,
         *provenance_lines(panels),

@@ -33,7 +33,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     Returns:
         The figure, and a table with one row a point, variant and cycle. Columns: dataset, source, scale, condition,
         strength, variant, cycle (0: no power), share_mean, share_sem, share_beyond_mean, changed_share_mean, n_seeds,
-        note.
+        note, chance_share (of noise with equal power in all cycles; NaN where there is no power).
 
     Raises:
         TopoRepError: see `tuning.read_panels`.
@@ -44,6 +44,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     table = share_table(panels, "share", classes="cycle", others=["share_beyond", "changed_share"])
     cycles = [cycle for cycle in sorted(table["cycle"].unique()) if cycle]
     largest = settings_of(panels).get("max_cycle", cycles[-1])
+    table["chance_share"] = table["cycle"].map(dict.fromkeys(range(1, largest + 1), 1 / largest))
     lines = [
         bars_text(
             f"Dominant cycle: the one of cycles 1 to {largest} with the largest power in the responses to wedges."
@@ -51,7 +52,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
         changed_text(panels, what="dominant cycle"),
         f"Units whose largest power lies beyond cycle {largest} if all cycles compete: "
         f"{range_text(panels, 'share_beyond', PUBLISHED_STIMULI)}.",
-        WEDGE_ARTEFACT,
+        f"{WEDGE_ARTEFACT} Chance: {100 / largest:g} % of units that answer by noise with as much power in each cycle; "
+        "noise that is smooth around the circle has more in low cycles.",
     ]
     with style.context():
         figure = draw_shares(
@@ -62,5 +64,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
             column="cycle",
             ylabel="share of units",
             lines=lines,
+            chance=dict.fromkeys(cycles, 1 / largest),
+            chance_label=f"chance: {100 / largest:g} %, noise alike in all cycles",
         )
     return figure, table

@@ -39,7 +39,12 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     """
     panels = read_panels(inputs, "eccentricity_summary")
     table = share_table(panels, "share", classes="profile", others=["changed_share"])
-    lines = [bars_text(_classes_text(settings_of(panels))), changed_text(panels, what="class"), RING_ARTEFACT]
+    lines = [
+        bars_text(_classes_text(settings_of(panels))),
+        changed_text(panels, what="class"),
+        f"{RING_ARTEFACT} Chance: no level is known; the shares of units that answer by noise depend on the criteria "
+        "and on how smooth their answers are over rings.",
+    ]
     with style.context():
         figure = draw_shares(
             panels,

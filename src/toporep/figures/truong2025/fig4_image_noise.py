@@ -103,8 +103,8 @@ def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
         "points, mean over networks (seeds); ordinates differ. Shaded: ± SEM over seeds (ddof 1) of these "
         "differences; the paper draws the SEM of the noisy accuracies, which the CSV file has too. Level: SD of white "
         "and pink noise in units of the pixel range; for salt and pepper, the share of pixels drawn. Noise is added "
-        "to images in 0 to 1, before they are normalised, and is the same for all networks. Clean: without noise."
-        + _noise_options(settings_of(panels)),
+        "to images in 0 to 1, before they are normalised, and is the same for all networks. Clean: without noise. "
+        f"{style.EVEN_STEPS}" + _noise_options(settings_of(panels)),
     ]
     if any("mismatched" in panel["normalization"].values for panel in panels.values()):
         lines.append(

@@ -115,6 +115,6 @@ def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
     neighborhood = "rook" if settings.get("neighborhood") == "rook" else "Moore"
     return [
         f"Moran's I of the {relu} map of each test image (neighbours: {neighborhood}, binary weights, no wrap-around), "
-        "mean over images, then over seeds. Shaded: ± SEM over seeds (ddof 1).",
+        f"mean over images, then over seeds. Shaded: ± SEM over seeds (ddof 1). {style.EVEN_STEPS}",
         *provenance_lines(panels),
     ]

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from toporep.errors import TopoRepError
 from toporep.figures import style
@@ -43,6 +44,8 @@ _NOISE = {"white": "white noise", "pink": "pink noise", "salt_pepper": "salt-and
 # Lay-out in inches: legend; names and rows of the maps; then rows of panels with a title above and labels below.
 _HEAD, _MAPS_TITLE, _MAPS_BELOW, _TITLE, _PANEL, _LABELS = 0.62, 0.42, 0.12, 0.36, 1.2, 0.4
 _LEFT, _RIGHT, _COLUMNS, _COLUMN_GAP, _MAP_GAP, _BLOCK_GAP = 0.56, 0.06, 3, 0.6, 0.03, 0.16
+# Density of correlations from which on the ordinate is logarithmic.
+_LINEAR_TO = 1.0
 _REGION_COLOR, _CHANCE = "0.91", {"color": "0.35", "linewidth": 0.7, "linestyle": ":", "zorder": 1.5}
 
 
@@ -453,9 +456,14 @@ def _draw_histogram(
             options = {"color": look.color, "linestyle": look.linestyle, "linewidth": 0.9}
             axes.stairs(own["value"], edges, baseline=None, **options)
     axes.set_xlim(-1, 1)
+    # Nearly all pairs may lie in one bin, beside which a linear ordinate would show nothing else.
+    axes.set_yscale("symlog", linthresh=_LINEAR_TO, linscale=1.0)
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 5, 10, 20, 50]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("r", labelpad=1)
-    _ylabel(axes, "density of r")
+    _ylabel(axes, f"density of r (log > {_LINEAR_TO:g})")
     statement = "paper: AS has two modes, near 0 and near 1" if dataset in PUBLISHED_SHARE else ""
     _titles(axes, letter, f"correlations of all pairs, λ = {strength:g}", statement)
 
@@ -490,6 +498,6 @@ def _small_print(files: Mapping[str, xr.Dataset], sample: maps.Sample) -> list[s
         "gives the published signs; with other sizes it need not (docs/deviations.md, D9).",
         f"A: pre-ReLU maps, seed {seeds}, the first test images of their class. Others: mean over seeds, shaded ± SEM "
         "over seeds (ddof 1), of pre-ReLU activations over the test images; the histogram pools seeds. Chance: "
-        f"{chance}. Changes in accuracy are against the same network without noise.",
+        f"{chance}. Changes in accuracy are against the same network without noise. {style.EVEN_STEPS}",
         *provenance_lines({str(panel.attrs["dataset"]): panel}),
     ]

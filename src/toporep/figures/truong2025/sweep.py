@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NO_SEM = "one seed: no SEM"
-BAND = "Shaded: ± SEM over seeds (ddof 1)."
+BAND = f"Shaded: ± SEM over seeds (ddof 1). {style.EVEN_STEPS}"
 
 
 def draw_sweep(

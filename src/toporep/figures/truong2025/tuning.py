@@ -110,6 +110,7 @@ def draw_shares(
     ylabel: str,
     lines: Sequence[str],
     chance: Mapping[object, float] | None = None,
+    chance_label: str = "chance: all angles equally likely",
 ) -> Figure:
     """Draw one panel a dataset: a group of bars a class, one bar a condition and strength, marks for control stimuli.
 
@@ -120,6 +121,7 @@ def draw_shares(
         ylabel: name of the ordinate.
         lines: first paragraphs of the small print.
         chance: share of each class by chance; drawn if given.
+        chance_label: what chance is, for the legend.
     """
     foot = style.SmallPrint([*lines, *provenance_lines(panels)], left=_LEFT)
     row_height = _TITLE + _PANEL + _LABELS
@@ -136,7 +138,7 @@ def draw_shares(
         axes.set_ylabel(ylabel)
     figure.axes[0].set_ylim(bottom=0)
     hard = table[table["variant"] == PUBLISHED_STIMULI]
-    _legend(figure, table, chance=chance is not None, missing=bool(hard[f"{share}_mean"].isna().any()))
+    _legend(figure, table, chance=chance_label if chance else "", missing=bool(hard[f"{share}_mean"].isna().any()))
     foot.draw(figure)
     return figure
 
@@ -229,7 +231,7 @@ def _draw_bar(axes: Axes, x: float, mean: float, sem: float, *, color: object) -
         axes.vlines(x, mean - sem, mean + sem, color="0.45", linewidth=0.6, zorder=3)
 
 
-def _legend(figure: Figure, table: pd.DataFrame, *, chance: bool, missing: bool) -> None:
+def _legend(figure: Figure, table: pd.DataFrame, *, chance: str, missing: bool) -> None:
     strengths = axis_strengths(table)
     styles = style.condition_styles([style.CONTROL, *families(table["condition"].tolist())])
     handles: list[object] = [Patch(color=styles[style.CONTROL].color, label=styles[style.CONTROL].label)]
@@ -244,9 +246,7 @@ def _legend(figure: Figure, table: pd.DataFrame, *, chance: bool, missing: bool)
             handles.append(ramp)
     handles.append(Line2D([], [], **_CONTROL_MARK, label="area-normalised stimuli"))
     if chance:
-        handles.append(
-            Line2D([], [], color="0.35", linewidth=0.8, linestyle=":", label="chance: all angles equally likely")
-        )
+        handles.append(Line2D([], [], color="0.35", linewidth=0.8, linestyle=":", label=chance))
     if missing:
         handles.append(style.missing_handle("no such unit"))
     style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=1 - 0.07 / figure.get_figheight())
