@@ -257,6 +257,18 @@ def test_a_scale_may_not_write_into_the_results_of_another(scale):
     assert line.startswith(f"{MAIN}: scale: {scale!r} is a folder of the results")
 
 
+@pytest.mark.parametrize("scale", ["demo", "reduced", "rendered"])
+def test_a_scale_of_which_only_the_name_is_given_is_refused(scale):
+    """The paper's settings would fill the folder of another scale."""
+    (line,) = mistakes(main_config(scale=scale))
+    assert line.startswith(f"{MAIN}: scale: the settings of {scale!r} are not there; give --configfile")
+
+
+@pytest.mark.parametrize("text, value", [("true", True), ("false", False)])
+def test_truth_may_be_written_as_in_yaml_on_the_command_line(text, value):
+    assert load_config(main_config(mix_conditions=text), FOLDER).main["mix_conditions"] is value
+
+
 @pytest.mark.parametrize("scale", ["../paper", "a/b", "Paper", ""])
 def test_a_scale_is_one_plain_folder_name(scale):
     (line,) = mistakes(main_config(scale=scale))

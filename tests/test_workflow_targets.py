@@ -80,8 +80,8 @@ def test_a_dry_run_ends_with_what_it_would_cost(paper_figure):
 
 
 def test_a_dry_run_of_380_trainings_takes_seconds(paper_figure):
-    # 2.0 s on a quiet machine. CPU time: other processes make it wait, not count more.
-    assert paper_figure[1] < 5
+    # CPU time: 2.0 s on a quiet machine, 6 s where others share the cores' caches.
+    assert paper_figure[1] < 10
 
 
 def test_without_a_target_all_figures_and_tables_are_made(copy):
@@ -185,6 +185,12 @@ def test_a_target_that_nothing_makes_is_refused_at_once(copy, arguments, line):
     refused(copy.snakemake("--dry-run", *arguments), line)
 
 
+def test_a_dry_run_that_fails_has_no_audit(copy):
+    """A run that no configuration has is known to be one only when its job is made."""
+    run = copy.snakemake("--dry-run", "results/runs/truong2025/mnist/ws/9/seed0/weights.safetensors")
+    assert run.returncode and "not in the table of runs" in run.stdout and "Audit" not in run.stdout
+
+
 @pytest.mark.parametrize(
     ("target", "line"),
     [
@@ -207,6 +213,32 @@ def test_a_target_that_nothing_makes_is_refused_at_once(copy, arguments, line):
             "target results/demo/tables/table1_class_similarity.md: this is scale 'paper', whose files lie in "
             "results/; add --configfile config/demo.yaml",
         ),
+        (
+            "results/figures/fig6_colocalization",
+            "target results/figures/fig6_colocalization: expected one of .pdf, .png, .csv, found none",
+        ),
+        (
+            "results/figures/truong2025/fig4_traversals.pdf",
+            "unknown figure 'truong2025/fig4_traversals'; did you mean keller2021_capsules/fig4_traversals",
+        ),
+        (
+            "results/claims/sander.md",
+            "target results/claims/sander.md: unknown paper 'sander'; did you mean 'sander2026'?",
+        ),
+        (
+            "results/metrics/truong2025/mnist/moran.nc",
+            "target results/metrics/truong2025/mnist/moran.nc: unknown analysis 'moran'; did you mean 'morans_i'?",
+        ),
+        (
+            "results/metrics/truong2025/mnst/morans_i.nc",
+            "target results/metrics/truong2025/mnst/morans_i.nc: unknown dataset 'mnst'; did you mean 'mnist'?",
+        ),
+        (
+            "results/metrics/truong/mnist/morans_i.nc",
+            "target results/metrics/truong/mnist/morans_i.nc: unknown paper 'truong'; did you mean 'truong2025'?",
+        ),
+        ("results/claims/sander2026_points.csv", None),
+        ("results/metrics/truong2025/mnist/morans_i_summary.nc", None),
         ("results/tables/sander2026/table1_class_similarity.tex", None),
         ("results/figure/figA8_morans_i.pdf", None),
         ("truong2025", None),

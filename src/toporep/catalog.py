@@ -145,4 +145,5 @@ def _near(name: str, found: list[tuple[str, str]]) -> list[str]:
     """Names that begin with or contain `name`, then those spelt like it; with the paper where `name` has one."""
     names = list(dict.fromkeys(f"{paper}/{figure}" if "/" in name else figure for paper, figure in found))
     parts = [known for known in names if name.lower() in known.lower()]
-    return list(dict.fromkeys(parts + difflib.get_close_matches(name, names, n=5, cutoff=0.5)))[:5]
+    elsewhere = [known for known in names if "/" in name and known.partition("/")[2] == name.partition("/")[2]]
+    return list(dict.fromkeys(elsewhere + parts + difflib.get_close_matches(name, names, n=5, cutoff=0.5)))[:5]

@@ -73,7 +73,8 @@ def load_config(main: Mapping, folder: str | os.PathLike) -> Config:
         TopoRepError: There are mistakes; the message has one line for each.
     """
     folder = Path(folder)
-    main = _plain(main)
+    # Snakemake reads `--config` as Python: `true` arrives as text.
+    main = {key: {"true": True, "false": False}.get(str(value), value) for key, value in _plain(main).items()}
     _raise_all(f"{MAIN}: {_line(problem)}" for problem in _main_problems(main, folder))
     papers, lines = {}, []
     for paper in main["papers"]:
@@ -171,6 +172,12 @@ def _main_problems(main: dict[str, Any], folder: Path) -> list[Problem]:
     if main["scale"] in _RESERVED_SCALES:
         taken = ", ".join(sorted(_RESERVED_SCALES))
         problems.append(Problem(("scale",), f"{main['scale']!r} is a folder of the results; choose none of {taken}"))
+    own = folder / f"{main['scale']}.yaml"
+    if main["scale"] != "paper" and own.is_file():
+        lacking = set(read_yaml(own).get("overrides", {})) - set(main["overrides"])
+        if lacking:
+            text = f"the settings of {main['scale']!r} are not there; give --configfile config/{own.name} in its place"
+            problems.append(Problem(("scale",), text))
     known = sorted(path.stem for path in (folder / "papers").glob("*.yaml"))
     for path, paper in [(("papers", i), name) for i, name in enumerate(main["papers"])] + [
         (("overrides", name), name) for name in main["overrides"]

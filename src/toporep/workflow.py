@@ -18,7 +18,7 @@ from toporep import codehash
 from toporep.audit import SHARED, Planned, audit_text
 from toporep.catalog import is_table, load_catalog, resolve
 from toporep.claims.entries import Claims, claims_path, load_claims
-from toporep.config import Config, canonical_json, load_config, read_yaml
+from toporep.config import Config, canonical_json, did_you_mean, load_config, read_yaml
 from toporep.errors import TopoRepError
 from toporep.evaluations import evaluation_of, evaluation_of_set, evaluations_of, set_of, stage_of
 from toporep.kinds import Kind, channels_of, kind_of
@@ -471,10 +471,12 @@ class Workflow:
         for kind, extensions in _EXTENSIONS.items():
             folder = f"{self.config.root}/{kind}s/"
             if path.startswith(folder):
-                name, _, ext = path.removeprefix(folder).rpartition(".")
+                name, dot, ext = path.removeprefix(folder).partition(".")
                 resolve(name, self.catalog, kind=kind)
                 if ext not in extensions:
-                    raise TopoRepError(f"target {target}: expected one of .{', .'.join(extensions)}, found .{ext}")
+                    found = f"found .{ext}" if dot else "found none"
+                    raise TopoRepError(f"target {target}: expected one of .{', .'.join(extensions)}, {found}")
+        self._check_metric_or_ledger(target, path)
         if "/" not in path and path not in rules and not os.path.exists(path):
             known = {name: name for name in ("all", *self.sections)}
             files = {figure: self.paths.figure_alias(figure) for _, figure in self.figures(comparison=True)}
@@ -483,6 +485,24 @@ class Workflow:
             near = near or difflib.get_close_matches(path, [*known, *files], n=3, cutoff=0.4)
             names = [{**files, **known}[name] for name in near or known]
             raise TopoRepError(f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(names)}")
+
+    def _check_metric_or_ledger(self, target: str, path: str) -> None:
+        """Refuse a metric file or a ledger of a paper, data set or analysis that is not there."""
+        parts = Path(path).relative_to(self.config.root).parts if path.startswith(f"{self.config.root}/") else ()
+        known: Iterable[str] = self.config.papers
+        if parts[:1] == ("claims",) and len(parts) == 2:
+            names = ((parts[1].partition(".")[0].removesuffix("_points"), "paper", known),)
+        elif parts[:1] == ("metrics",) and len(parts) == 4 and parts[1] in self.config.papers:
+            paper = self.config.papers[parts[1]]
+            analysis = Path(parts[3]).stem.removesuffix("_summary")
+            names = ((parts[2], "dataset", paper["datasets"]), (analysis, "analysis", paper["analyses"]))
+        elif parts[:1] == ("metrics",) and len(parts) == 4 and parts[1] not in self.sections:
+            names = ((parts[1], "paper", known),)
+        else:
+            names = ()
+        for name, kind, choices in names:
+            if name not in choices:
+                raise TopoRepError(f"target {target}: unknown {kind} {name!r}{did_you_mean(name, choices)}")
 
     def _scale_hint(self, path: str) -> str | None:
         """What to do about a file of another scale; None if the file is of this one."""

@@ -118,6 +118,10 @@ def audit():
         # There was a mistake, which Snakemake has told.
         return
     jobs = list(workflow.dag.needrun_jobs(exclude_finished=False))
+    wanted = [file for job in workflow.dag.targetjobs for file in job.output or job.input]
+    if not jobs and not (wanted and all(map(os.path.exists, wanted))):
+        # Here too: what was asked for is not there, and nothing would make it.
+        return
     planned = [
         TOPOREP.planned(
             map(str, job.output),
