@@ -20,8 +20,8 @@ CONDITIONS = (
     *("vae", "tdann", "tdann_nonspatial", "fc6"),
 )
 SHOWN = ("tvae", "tvae_untrained", "tdann")
-SHOWN_SINGLE = ("tvae", "tvae_untrained", "vae", "tdann")
-# Of faces against objects: other figures have other networks.
+# Of single images and of faces against objects: other figures have other networks.
+SHOWN_SINGLE = {"single_images": ("tvae", "tvae_untrained"), "single_images_vae": ("tvae", "vae")}
 SHOWN_FACES = {
     "selectivity_faces": ("tvae", "tvae_untrained", "tdann", "fc6"),
     "selectivity_faces_windows": CONDITIONS[:5],
@@ -123,6 +123,11 @@ def map_of(condition: str, name: str, seed: int, grid: int) -> np.ndarray:
     return values * largest / np.abs(values).max() + 0.03 * noise
 
 
+def schema_of(analysis: str) -> str:
+    """Schema of the metric file of one of the paper's analyses."""
+    return "selectivity" if analysis in CONTRASTS else "single_images" if analysis in SHOWN_SINGLE else analysis
+
+
 def on_torus(condition: str) -> bool:
     """Whether a condition's sheet is a torus."""
     return condition.startswith("tvae") or condition == "vae"
@@ -159,10 +164,15 @@ def class_selectivity(grid: int = 24, conditions: Sequence[str] | None = None, *
 
 
 def single_images(
-    grid: int = 24, conditions: Sequence[str] | None = None, *, examples: int = 2, **attrs: str
+    analysis: str = "single_images",
+    grid: int = 24,
+    conditions: Sequence[str] | None = None,
+    *,
+    examples: int = 2,
+    **attrs: str,
 ) -> xr.Dataset:
     """A dataset of schema `single_images`, with rendered images."""
-    runs = _runs(SHOWN_SINGLE if conditions is None else conditions)
+    runs = _runs(SHOWN_SINGLE[analysis] if conditions is None else conditions)
     activation = np.array([[_activations(*run, name, examples, grid) for name in SINGLE_SETS] for run in runs])
     activation = activation.reshape(len(runs), len(SINGLE_SETS), examples, grid * grid)
     row, col = np.divmod(activation.argmax(-1), grid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 
@@ -10,18 +11,43 @@ import pytest
 from toporep.config import MAIN, load_config, merge, read_yaml
 from toporep.data.sequences import KINDS
 from toporep.errors import TopoRepError
+from toporep.report.chains import Chains
+from toporep.workflow import Workflow
 
-FOLDER = Path(__file__).resolve().parent.parent / "config"
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = REPOSITORY / "config"
 PAPER = "keller2021_capsules"
 PLACE = f"{MAIN}: overrides.{PAPER}."
 
 
-def paper(size: str = "paper", **changes) -> dict:
+# Data sets and conditions whose examples a figure draws; of the paper.
+DRAWN = {
+    "fig1_overview": {("mnist_color_rotation", "tvae_13_36")},
+    "fig4_traversals": {("dsprites", "tvae_1_3"), ("mnist", "tvae_13_36")},
+    "fig6_mnist_tvae_1_2": {("mnist", "tvae_1_2")},
+    "fig7_mnist_tvae_13_36": {("mnist", "tvae_13_36")},
+    "fig8_mnist_tvae_5_36": {("mnist", "tvae_5_36")},
+    "fig9_mnist_tvae_0": {("mnist", "tvae_0")},
+    "fig10_mnist_bubble_5_36": {("mnist", "bubble_5_36")},
+    "fig11_mnist_vae": {("mnist", "vae")},
+    "fig12_dsprites_tvae_1_2": {("dsprites", "tvae_1_2")},
+    "fig13_dsprites_tvae_1_3": {("dsprites", "tvae_1_3")},
+    "fig14_dsprites_tvae_1_6": {("dsprites", "tvae_1_6")},
+    "fig15_dsprites_tvae_0": {("dsprites", "tvae_0")},
+    "fig16_dsprites_bubble_1_6": {("dsprites", "bubble_1_6")},
+    "fig17_dsprites_vae": {("dsprites", "vae")},
+    "fig18_color_rotation": {("mnist_color_rotation", "tvae_13_36")},
+    "fig19_color_perspective": {("mnist_color_perspective", "tvae_13_36")},
+}
+
+
+def main_config(size: str = "paper") -> dict:
     main = read_yaml(FOLDER / "config.yaml")
-    if size != "paper":
-        main = merge(main, read_yaml(FOLDER / f"{size}.yaml"))
-    main = merge(main, {"overrides": {PAPER: changes}})
-    return load_config(main, FOLDER).papers[PAPER]
+    return main if size == "paper" else merge(main, read_yaml(FOLDER / f"{size}.yaml"))
+
+
+def paper(size: str = "paper", **changes) -> dict:
+    return load_config(merge(main_config(size), {"overrides": {PAPER: changes}}), FOLDER).papers[PAPER]
 
 
 def mistakes(**changes) -> list[str]:
@@ -133,10 +159,38 @@ def test_every_scale_has_the_paper_s_windows_and_lengths(size):
     [
         ({"equivariance": {"settings": {"nul_sequences": 5}}}, "unknown key; did you mean 'null_sequences'"),
         ({"equivariance": {"settings": {"norm": "capsul"}}}, "'capsul' is not a known value; did you mean 'capsule'"),
-        ({"traversals": {"conditions": ["torus"]}}, "condition 'torus': expected a form other than 'torus'"),
+        ({"traversals_vae": {"conditions": ["torus"]}}, "condition 'torus': expected a form other than 'torus'"),
         ({"torus_images": {"conditions": ["vae"]}}, "condition 'vae': expected the form 'torus'"),
     ],
 )
 def test_an_analysis_that_could_not_run_is_refused_before_anything_is_trained(analyses, named):
     (line,) = mistakes(analyses=analyses)
     assert line.startswith(PLACE) and named in line
+
+
+@functools.cache
+def workflow(size: str = "paper") -> Workflow:
+    return Workflow.from_config(main_config(size) | {"papers": [PAPER]}, REPOSITORY)
+
+
+@pytest.mark.parametrize("size", ["paper", "reduced", "demo"])
+@pytest.mark.parametrize("figure", DRAWN)
+def test_a_figure_asks_for_the_networks_whose_examples_it_draws_alone(size, figure):
+    made = workflow(size)
+    # results/metrics/<paper>/<dataset>/<analysis>.nc
+    read = [Path(path).with_suffix("").parts[-2:] for path in made.figure_inputs(PAPER, figure).values()]
+    dumps = [path for dataset, analysis in read for path in made.dumps_of(PAPER, dataset, analysis)]
+    # results/sequences/<paper>/<dataset>/<condition>/<strength>/seed<seed>.nc
+    networks = [(*path.split("/")[-4:-2], Path(path).stem) for path in dumps]
+    assert sorted(networks) == sorted((dataset, condition, "seed0") for dataset, condition in DRAWN[figure])
+
+
+def test_the_jobs_of_a_figure_train_no_condition_that_it_does_not_draw():
+    """An evaluation job holds the seeds of a condition, so that those which are not drawn are trained, too."""
+    chains = Chains(workflow())
+    planned = {}
+    for figure in DRAWN:
+        files = [path for step in chains.behind(PAPER, figure) if step.networks for path in step.outputs]
+        # results/runs/<paper>/<dataset>/<condition>/<strength>/seed<seed>/<file>
+        planned[figure] = {tuple(path.split("/")[-5:-3]) for path in files}
+    assert planned == DRAWN

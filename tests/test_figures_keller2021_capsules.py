@@ -34,6 +34,7 @@ from toporep.figures import figure_module
 from toporep.figures.keller2021_capsules import family_of, in_order, label_of, short_label_of
 from toporep.figures.keller2021_capsules.fig2_capsule_topology import GROUPERS
 from toporep.io import write_dataset
+from toporep.workflow import Workflow
 
 PROJECT = Path(__file__).parent.parent
 PAPER = "keller2021_capsules"
@@ -54,6 +55,8 @@ PAGES = {
     "fig18_color_rotation": ("mnist_color_rotation", "tvae_13_36"),
     "fig19_color_perspective": ("mnist_color_perspective", "tvae_13_36"),
 }
+# Conditions of which the paper's analyses have one entry, under the name of the other data set's.
+SHARED = {"tvae_13_36": "tvae_1_3", "tvae_5_36": "tvae_1_6", "bubble_5_36": "bubble_1_6"}
 OVERVIEW, TOPOLOGY, TORUS, EXAMPLES = (
     "fig1_overview",
     "fig2_capsule_topology",
@@ -83,8 +86,8 @@ def written(folder: Path, *, sizes=SIZES, conditions=None, small: bool = False) 
             files[f"{dataset}.torus_images.runs"] = put(folder, torus_images(size=size, **attrs), "torus_images")
             continue
         shown = conditions or [name for page, name in PAGES.values() if page == dataset] if several else of
-        found = traversals(dataset, shown, size=size, **attrs)
-        files[f"{dataset}.traversals.runs"] = put(folder, found, "traversals", dataset)
+        path = put(folder, traversals(dataset, shown, size=size, **attrs), "traversals", dataset)
+        files |= {name_of(dataset, condition): path for page, condition in PAGES.values() if page == dataset}
         if several:
             for analysis in ("held_out_frames", "log_likelihood"):
                 # Likelihoods are synthetic of the paper's models of a data set alone.
@@ -92,6 +95,10 @@ def written(folder: Path, *, sizes=SIZES, conditions=None, small: bool = False) 
                 found = summary(analysis, dataset, named, seeds=(0,) if small else (0, 1, 2), **attrs)
                 files[f"{dataset}.{analysis}"] = put(folder, found, f"{analysis}_summary", dataset)
     return files
+
+
+def name_of(dataset: str, condition: str) -> str:
+    return f"{dataset}.traversals_{SHARED.get(condition, condition)}.runs"
 
 
 def put(folder: Path, dataset: xr.Dataset, schema: str, name: str = "") -> Path:
@@ -102,12 +109,12 @@ def put(folder: Path, dataset: xr.Dataset, schema: str, name: str = "") -> Path:
 
 def inputs_of(figure: str, files: dict[str, Path]) -> dict[str, Path]:
     names = {
-        OVERVIEW: ["mnist_color_rotation.traversals.runs"],
+        OVERVIEW: [name_of("mnist_color_rotation", "tvae_13_36")],
         TOPOLOGY: [],
         TORUS: ["mnist_plain.torus_images.runs"],
-        EXAMPLES: ["dsprites.traversals.runs", "mnist.traversals.runs"],
+        EXAMPLES: [name_of("dsprites", "tvae_1_3"), name_of("mnist", "tvae_13_36")],
         HELD_OUT: [f"{name}.{of}" for of in ("held_out_frames", "log_likelihood") for name in ("mnist", "dsprites")],
-        **{page: [f"{dataset}.traversals.runs"] for page, (dataset, _) in PAGES.items()},
+        **{page: [name_of(*shown)] for page, shown in PAGES.items()},
     }
     return {name: files[name] for name in names[figure]}
 
@@ -186,6 +193,12 @@ def test_another_process_writes_the_same_bytes(small_files, tmp_path):
         check_embedded(tmp_path / "here" / f"{figure}.pdf")
 
 
+def test_figures_read_their_inputs_by_the_names_of_the_workflow(files):
+    made = Workflow.from_config(read_yaml(PROJECT / "config" / "config.yaml") | {"papers": [PAPER]}, PROJECT)
+    for figure in FIGURES:
+        assert list(inputs_of(figure, files)) == list(made.figure_inputs(PAPER, figure))
+
+
 @pytest.mark.parametrize("figure", FIGURES)
 def test_captions_are_valid_and_name_data_models_null_and_statements(figure):
     html = caption(figure)
@@ -223,13 +236,22 @@ def test_strips_are_frames_reconstructions_and_rolled_copies_of_each_example(dra
     dataset, condition = PAGES[figure]
     found = strips(drawn[figure][0])
     assert len(found) == 36
-    file = xr.load_dataset(files[f"{dataset}.traversals.runs"])
+    file = xr.load_dataset(files[name_of(dataset, condition)])
     run = file["condition"].values.tolist().index(condition)
     for example in range(12):
         for index, line in enumerate(("frames", "reconstruction", "traversal")):
             expected = file["image"].values[run, example, file["line"].values.tolist().index(line)]
             shown = frames_of(found[3 * example + index], len(expected), SIZES[dataset])
             np.testing.assert_array_equal(shown, np.broadcast_to(expected, shown.shape))
+
+
+@pytest.mark.parametrize("figure", ["fig8_mnist_tvae_5_36", "fig16_dsprites_bubble_1_6"])
+def test_a_page_needs_no_network_but_its_own(drawn, tmp_path, figure):
+    dataset, condition = PAGES[figure]
+    path = put(tmp_path, traversals(dataset, [condition], size=SIZES[dataset]), "traversals")
+    found, table = draw(figure, {name_of(dataset, condition): path})
+    pd.testing.assert_frame_equal(table, drawn[figure][1])
+    assert table["squared_error_rolled"].notna().all() and texts(found) == texts(drawn[figure][0])
 
 
 @pytest.mark.parametrize("figure", PAGES)
@@ -308,7 +330,7 @@ def test_a_condition_that_was_not_trained_is_told_and_its_frames_drawn(small_fil
 def test_the_network_with_the_lowest_seed_is_drawn(tmp_path):
     file = traversals("mnist", ["tvae_0", "vae"], size=8, seeds=(2, 1))
     path = put(tmp_path, file, "traversals")
-    found, table = draw("fig11_mnist_vae", {"mnist.traversals.runs": path})
+    found, table = draw("fig11_mnist_vae", {name_of("mnist", "vae"): path})
     assert set(table["seed"]) == {1}
     assert "network of seed 1" in texts(found)
     run = [(name, seed) for name in ("tvae_0", "vae") for seed in (2, 1)].index(("vae", 1))
@@ -348,7 +370,7 @@ def test_held_out_frames_are_grey_and_others_as_they_are(drawn, files):
 def test_the_overview_decodes_a_frame_that_was_held_out(drawn, files):
     found, table = drawn[OVERVIEW]
     pictures = strips(found)
-    file = xr.load_dataset(files["mnist_color_rotation.traversals.runs"])
+    file = xr.load_dataset(files[name_of("mnist_color_rotation", "tvae_13_36")])
     rolled = file["image"].values[0, 0, 2]
     # Strip by strip: for three frames the frame, three capsules and what is decoded, then the two whole lines.
     assert len(pictures) == 3 * 5 + 2
@@ -372,7 +394,7 @@ def test_the_overview_draws_the_example_that_it_is_asked_for(files):
 
 
 def test_the_overview_measures_what_a_roll_gives_in_held_out_frames(drawn, files):
-    file = xr.load_dataset(files["mnist_color_rotation.traversals.runs"])
+    file = xr.load_dataset(files[name_of("mnist_color_rotation", "tvae_13_36")])
     lines = file["line"].values.tolist()
     image = file["image"].values[0, 0].astype(float) / 255
     frames, rolled = image[lines.index("frames")], image[lines.index("traversal")]
@@ -627,7 +649,7 @@ def test_a_file_that_is_not_the_right_one_is_named(files, tmp_path, figure, chan
     name, schema = (
         ("mnist.held_out_frames", "held_out_frames_summary")
         if figure == HELD_OUT
-        else ("mnist.traversals.runs", "traversals")
+        else (name_of("mnist", "vae"), "traversals")
     )
     path = put(tmp_path, change(xr.load_dataset(files[name])), schema)
     with pytest.raises(TopoRepError, match=re.escape(f"{path}: ") + ".*" + re.escape(named)):
@@ -637,9 +659,13 @@ def test_a_file_that_is_not_the_right_one_is_named(files, tmp_path, figure, chan
 
 def test_inputs_of_another_name_are_refused(files):
     path = files["mnist.held_out_frames"]
-    with pytest.raises(TopoRepError, match=r"expected one file named <dataset>\.traversals\.runs, found mnist"):
+    with pytest.raises(TopoRepError, match=r"expected one file named <dataset>\.traversals_<model>\.runs, found mnist"):
         figure_module(PAPER, "fig11_mnist_vae").draw({"mnist": path})
-    with pytest.raises(TopoRepError, match=r"expected dsprites\.traversals\.runs, mnist\.traversals\.runs, found none"):
+    several = {name: files[name] for name in (name_of("mnist", "vae"), name_of("mnist", "tvae_0"))}
+    with pytest.raises(TopoRepError, match=r"expected one file named .*, found mnist\.\w+\.runs, mnist\.\w+\.runs"):
+        figure_module(PAPER, "fig11_mnist_vae").draw(several)
+    wanted = r"expected dsprites\.traversals_<model>\.runs, mnist\.traversals_<model>\.runs, found none"
+    with pytest.raises(TopoRepError, match=wanted):
         figure_module(PAPER, EXAMPLES).draw({})
     with pytest.raises(TopoRepError, match=r"expected one file named <dataset>\.torus_images\.runs"):
         figure_module(PAPER, TORUS).draw({"mnist": path})

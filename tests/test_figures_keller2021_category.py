@@ -35,7 +35,7 @@ FIGURES = {
     "fig5_seeds": (*(f"{name}.runs" for name in ABSTRACT), "class_selectivity.runs", "hierarchy.runs", "hierarchy"),
     "fig6_face_datasets": tuple(f"selectivity_{name}.runs" for name in ("faces", "utkface", "celeba", "lfw")),
     "fig9_tdann_hierarchy": (*(f"{name}.runs" for name in ABSTRACT), "class_selectivity.runs"),
-    "fig10_vae_baseline": ("selectivity_faces_vae.runs", "single_images.runs"),
+    "fig10_vae_baseline": ("selectivity_faces_vae.runs", "single_images_vae.runs"),
     "figX3_null_maps": tuple(f"{name}.runs" for name in reversed(ABSTRACT)),
 }
 SETS = ("animate", "inanimate", "faces", "places", "hands")
@@ -56,14 +56,14 @@ class Files:
     def make(self, name: str) -> xr.Dataset:
         analysis, _, runs = name.partition(".")
         chosen = {} if self._conditions is None else {"conditions": self._conditions}
-        if analysis in metrics.CONTRASTS:
-            return metrics.selectivity(analysis, self._grid, **chosen)
-        made = getattr(metrics, analysis)(self._grid, **chosen)
+        schema = metrics.schema_of(analysis)
+        named = {"analysis": analysis} if schema in ("selectivity", "single_images") else {}
+        made = getattr(metrics, schema)(grid=self._grid, **named, **chosen)
         return made if runs else summarize(made, analysis)
 
     def put(self, name: str, dataset: xr.Dataset) -> None:
         analysis, _, runs = name.partition(".")
-        schema = "selectivity" if analysis in metrics.CONTRASTS else analysis
+        schema = metrics.schema_of(analysis)
         write_dataset(dataset, self._folder / f"{name}.nc", schema if runs else f"{schema}_summary")
 
     def inputs(self, figure: str) -> dict[str, Path]:

@@ -41,7 +41,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
     """Draw the diagram with frames of one example, and the whole example below it.
 
     Args:
-        inputs: `<dataset>.traversals.runs` → file of schema `traversals`.
+        inputs: `<dataset>.traversals_<model>.runs` → file of schema `traversals`.
         example: which; the first if there are not so many.
 
     Returns:

@@ -13,6 +13,7 @@ from toporep.figures.keller2021_capsules.traversals import (
     HELD_OUT,
     Sheet,
     Traversals,
+    input_name,
     read_traversals,
     row_label,
     small_print,
@@ -35,7 +36,8 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     """Draw one example a factor: frames above, below them those decoded from rolled activations of the first.
 
     Args:
-        inputs: `dsprites.traversals.runs`, `mnist.traversals.runs` → files of schema `traversals`, in panel order.
+        inputs: `dsprites.traversals_<model>.runs`, `mnist.traversals_<model>.runs` → files of schema `traversals`, in
+            panel order.
 
     Returns:
         The figure, and the table of `traversals.table` without reconstructions.
@@ -49,8 +51,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     unknown = [name for name in datasets if name not in CONDITIONS]
     if unknown or not datasets:
         raise TopoRepError(
-            f"inputs: expected {', '.join(f'{name}.traversals.runs' for name in CONDITIONS)}, "
-            f"found {', '.join(inputs) or 'none'}"
+            f"inputs: expected {', '.join(map(input_name, CONDITIONS))}, found {', '.join(inputs) or 'none'}"
         )
     found = [_one_a_factor(read_traversals(inputs, CONDITIONS[name], dataset=name), name) for name in datasets]
     with style.context():

@@ -116,6 +116,11 @@ class Traversals:
         return [f"{_FACTORS.get(factor, factor)}: {thing}" for factor, thing in things]
 
 
+def input_name(dataset: str) -> str:
+    """What an input is called; each model has an entry of its own in the paper's analyses."""
+    return f"{dataset}.{_ANALYSIS}_<model>.runs"
+
+
 def read_traversals(inputs: Mapping[str, Path], condition: str, *, dataset: str | None = None) -> Traversals:
     """Read the examples of one condition: those of its network with the lowest seed.
 
@@ -123,23 +128,21 @@ def read_traversals(inputs: Mapping[str, Path], condition: str, *, dataset: str 
     same, and the lines that a network makes are not there.
 
     Args:
-        inputs: `<dataset>.traversals.runs` → file of schema `traversals`.
+        inputs: `<dataset>.traversals_<model>.runs` → file of schema `traversals`.
         condition: whose examples.
         dataset: which of several; None: the only one.
 
     Raises:
         TopoRepError: no such file, or several; a file of another schema, paper or data set than its name says.
     """
-    found = {name.removesuffix(f".{_ANALYSIS}.runs"): path for name, path in inputs.items()}
-    wanted = dataset or "<dataset>"
-    chosen = [name for name in found if f"{name}.{_ANALYSIS}.runs" in inputs and dataset in (None, name)]
-    if len(chosen) != 1:
-        raise TopoRepError(
-            f"inputs: expected one file named {wanted}.{_ANALYSIS}.runs, found {', '.join(inputs) or 'none'}"
-        )
-    path = found[chosen[0]]
+    named = [(*name.partition(".")[::2], path) for name, path in inputs.items()]
+    found = [(of, path) for of, entry, path in named if _is_entry(entry) and dataset in (None, of)]
+    if len(found) != 1:
+        wanted = input_name(dataset or "<dataset>")
+        raise TopoRepError(f"inputs: expected one file named {wanted}, found {', '.join(inputs) or 'none'}")
+    ((of, path),) = found
     metric = read_dataset(path, _ANALYSIS)
-    check_identity(path, metric.attrs, paper=PAPER, dataset=chosen[0])
+    check_identity(path, metric.attrs, paper=PAPER, dataset=of)
     missing = [line for line in LINES if line not in metric["line"].values]
     if missing:
         raise TopoRepError(f"{path}: expected the lines {', '.join(LINES)}, found none named {', '.join(missing)}")
@@ -150,7 +153,7 @@ def draw_examples(inputs: Mapping[str, Path], condition: str) -> tuple[Figure, p
     """Draw all examples of one condition in two columns, three strips each: input, reconstruction, rolled t₀.
 
     Args:
-        inputs: `<dataset>.traversals.runs` → file of schema `traversals`.
+        inputs: `<dataset>.traversals_<model>.runs` → file of schema `traversals`.
         condition: whose.
 
     Returns:
@@ -290,6 +293,10 @@ def row_label(line: str) -> str:
 
 def _gap(cols: int) -> int:
     return max(1, round(cols / 28))
+
+
+def _is_entry(name: str) -> bool:
+    return name.startswith(f"{_ANALYSIS}_") and name.endswith(".runs")
 
 
 def _traversals(metric: xr.Dataset, condition: str) -> Traversals:

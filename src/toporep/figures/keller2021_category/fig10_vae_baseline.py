@@ -45,7 +45,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
 
     Args:
         inputs: `imagenet_faces.selectivity_faces_vae.runs` → file of schema `selectivity`, and
-            `imagenet_faces.single_images.runs`; drawn is the lowest seed.
+            `imagenet_faces.single_images_vae.runs`; drawn is the lowest seed.
         example: which of the first images of each set.
 
     Returns:
@@ -57,7 +57,7 @@ def draw(inputs: Mapping[str, Path], *, example: int = 0) -> tuple[Figure, pd.Da
     Source: Keller, Gao & Welling 2021, Figure 10 (appendix A.6). The TVAE beside it and the numbers are ours.
     """
     metric = read_runs(inputs, "selectivity_faces_vae", "selectivity")
-    singles = read_runs(inputs, "single_images")
+    singles = read_runs(inputs, "single_images_vae", "single_images")
     check_together([metric, singles])
     threshold = threshold_of(metric)
     images = [image_panel(singles, name, example=example, title=(name,)) for name in _SETS]
