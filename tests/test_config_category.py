@@ -21,11 +21,10 @@ ROLE = "imagenet_faces"
 
 
 def config(size: str = "paper", **changes) -> Config:
-    main = read_yaml(FOLDER / "config.yaml") | {"papers": [PAPER]}
+    main = read_yaml(FOLDER / "config.yaml")
     if size != "paper":
-        over = read_yaml(FOLDER / f"{size}.yaml")
-        main = merge(main, {"scale": over["scale"], "overrides": {PAPER: over["overrides"][PAPER]}})
-    return load_config(merge(main, {"overrides": {PAPER: changes}}), FOLDER)
+        main = merge(main, read_yaml(FOLDER / f"{size}.yaml"))
+    return load_config(merge(main, {"papers": [PAPER], "overrides": {PAPER: changes}}), FOLDER)
 
 
 def workflow(size: str = "paper", **changes) -> Workflow:
