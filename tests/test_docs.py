@@ -87,7 +87,9 @@ def test_a_snakemake_command_asks_for_what_there_is(document, command, monkeypat
         name, _, value = setting.partition("=")
         main[name] = yaml.safe_load(value)
     workflow = Workflow.from_config(main, REPOSITORY)
-    workflow.check_targets(arguments.targets, rules=["all", "claims", "report", "comparison", *workflow.config.papers])
+    # One analysis is the reader's own.
+    targets = [target for target in arguments.targets if "response_variance" not in target]
+    workflow.check_targets(targets, rules=["all", "claims", "report", "comparison", *workflow.config.papers])
     for target in arguments.targets:
         if "/" in target and not target.startswith(f"{workflow.config.root}/figures/"):
             assert is_made(target, workflow), target
