@@ -236,10 +236,10 @@ def test_a_data_set_is_added_to_what_is_there_and_replaced_as_a_whole(results, e
 
 
 def test_another_scale_is_refused(results, tmp_path):
-    main = read_yaml(REPOSITORY / "config" / "config.yaml") | {"scale": "demo"}
-    demo = rooted(Workflow.from_config(main, REPOSITORY), results.config.root)
-    with pytest.raises(TopoRepError, match="scale 'demo': only scale 'paper'"):
-        publish(demo, PAPER, root=tmp_path / "published")
+    main = read_yaml(REPOSITORY / "config" / "config.yaml") | {"scale": "mine"}
+    mine = rooted(Workflow.from_config(main, REPOSITORY), results.config.root)
+    with pytest.raises(TopoRepError, match="scale 'mine': only scale 'paper'"):
+        publish(mine, PAPER, root=tmp_path / "published")
     change_file(results.paths.metric(PAPER, "mnist", "morans_i"), scale="reduced")
     with pytest.raises(TopoRepError, match="morans_i.nc: expected scale 'paper', found 'reduced'"):
         publish(results, PAPER, root=tmp_path / "published")
