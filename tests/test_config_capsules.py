@@ -185,12 +185,12 @@ def test_a_figure_asks_for_the_networks_whose_examples_it_draws_alone(size, figu
     assert sorted(networks) == sorted((dataset, condition, "seed0") for dataset, condition in DRAWN[figure])
 
 
-def test_the_jobs_of_a_figure_train_no_condition_that_it_does_not_draw():
-    """An evaluation job holds the seeds of a condition, so that those which are not drawn are trained, too."""
+def test_the_jobs_of_a_figure_train_no_network_that_it_does_not_draw():
     chains = Chains(workflow())
     planned = {}
     for figure in DRAWN:
         files = [path for step in chains.behind(PAPER, figure) if step.networks for path in step.outputs]
         # results/runs/<paper>/<dataset>/<condition>/<strength>/seed<seed>/<file>
+        assert {path.split("/")[-2] for path in files} == {"seed0"}
         planned[figure] = {tuple(path.split("/")[-5:-3]) for path in files}
     assert planned == DRAWN

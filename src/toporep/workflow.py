@@ -102,9 +102,20 @@ class Workflow:
         return kind_of(self.config.papers[run.paper]["datasets"][run.dataset]["model"])
 
     def evaluation_jobs(self) -> list[Job]:
-        """The runs in groups of `dump_size`."""
-        mixed = (lambda run: (run.paper, run.dataset)) if self.config.main["mix_conditions"] else None
-        return _jobs(self.runs, self.config.main["dump_size"], mixed)
+        """The runs in groups of `dump_size`, so that what needs the first seed alone asks for no other."""
+        mixed = self.config.main["mix_conditions"]
+        together = (lambda run: (run.paper, run.dataset)) if mixed else self._asked_for_alike
+        return _jobs(self.runs, self.config.main["dump_size"], together)
+
+    def _asked_for_alike(self, run: Run) -> tuple[str, ...]:
+        """Paper, data set, condition, and the analyses of some seeds alone that ask for this one."""
+        analyses = self.config.papers[run.paper]["analyses"]
+        asking = (
+            name
+            for name, entry in analyses.items()
+            if run.seed in (entry.get("seeds") or ()) and run.condition in (entry.get("conditions") or (run.condition,))
+        )
+        return run.paper, run.dataset, run.condition, *asking
 
     def _trained_alike(self, run: Run) -> tuple[str, str, str]:
         """Paper, data set, and what `pack` wants to be the same for all runs of a job, or a stack of its runs."""
