@@ -25,6 +25,7 @@ from toporep.errors import TopoRepError
 from toporep.kinds import all_kinds, channels_of, kind_of
 
 MAIN = "main configuration"
+_TRUTH = {"true": True, "false": False}
 
 # Of the images of each source.
 _CHANNELS = {
@@ -74,7 +75,7 @@ def load_config(main: Mapping, folder: str | os.PathLike) -> Config:
     """
     folder = Path(folder)
     # Snakemake reads `--config` as Python: `true` arrives as text.
-    main = {key: {"true": True, "false": False}.get(str(value), value) for key, value in _plain(main).items()}
+    main = {key: _TRUTH.get(value, value) if isinstance(value, str) else value for key, value in _plain(main).items()}
     _raise_all(f"{MAIN}: {_line(problem)}" for problem in _main_problems(main, folder))
     papers, lines = {}, []
     for paper in main["papers"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -487,7 +487,9 @@ class Workflow:
                 if ext not in extensions:
                     found = f"found .{ext}" if dot else "found none"
                     raise TopoRepError(f"target {target}: expected one of .{', .'.join(extensions)}, {found}")
-        self._check_metric_or_ledger(target, path)
+        for name, kind, known in self._names_in(path):
+            if name not in known:
+                raise TopoRepError(f"target {target}: unknown {kind} {name!r}{did_you_mean(name, known)}")
         if "/" not in path and path not in rules and not os.path.exists(path):
             known = {name: name for name in ("all", *self.sections)}
             files = {figure: self.paths.figure_alias(figure) for _, figure in self.figures(comparison=True)}
@@ -497,23 +499,17 @@ class Workflow:
             names = [{**files, **known}[name] for name in near or known]
             raise TopoRepError(f"unknown target {target!r}; {'did you mean' if near else 'known'}: {', '.join(names)}")
 
-    def _check_metric_or_ledger(self, target: str, path: str) -> None:
-        """Refuse a metric file or a ledger of a paper, data set or analysis that is not there."""
-        parts = Path(path).relative_to(self.config.root).parts if path.startswith(f"{self.config.root}/") else ()
-        known: Iterable[str] = self.config.papers
-        if parts[:1] == ("claims",) and len(parts) == 2:
-            names = ((parts[1].partition(".")[0].removesuffix("_points"), "paper", known),)
-        elif parts[:1] == ("metrics",) and len(parts) == 4 and parts[1] in self.config.papers:
-            paper = self.config.papers[parts[1]]
-            analysis = Path(parts[3]).stem.removesuffix("_summary")
-            names = ((parts[2], "dataset", paper["datasets"]), (analysis, "analysis", paper["analyses"]))
-        elif parts[:1] == ("metrics",) and len(parts) == 4 and parts[1] not in self.sections:
-            names = ((parts[1], "paper", known),)
-        else:
-            names = ()
-        for name, kind, choices in names:
-            if name not in choices:
-                raise TopoRepError(f"target {target}: unknown {kind} {name!r}{did_you_mean(name, choices)}")
+    def _names_in(self, path: str) -> Iterator[tuple[str, str, Iterable[str]]]:
+        """What the path of a ledger or a metric file consists of: a name, what it is of, and those that there are."""
+        root = f"{self.config.root}/"
+        papers = self.config.papers
+        match path.removeprefix(root).split("/") if path.startswith(root) else ():
+            case ["claims", file]:
+                yield file.partition(".")[0].removesuffix("_points"), "paper", papers
+            case ["metrics", paper, dataset, file]:
+                yield paper, "paper", papers
+                yield dataset, "dataset", papers[paper]["datasets"]
+                yield file.partition(".")[0].removesuffix("_summary"), "analysis", papers[paper]["analyses"]
 
     def _scale_hint(self, path: str) -> str | None:
         """What to do about a file of another scale; None if the file is of this one."""
