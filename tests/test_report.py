@@ -453,8 +453,7 @@ def test_the_rule_graph_is_snakemakes(tmp_path):
 def family(rule: str) -> str:
     """The kind of a rule, as the graph has it."""
     kinds = ("image_noise", "noise_logits", "max_images", "image_list")
-    kind = next((kind for kind in kinds if rule.startswith(kind)), rule.split("_")[0])
-    return {"figure": "figures", "table": "tables"}.get(kind, kind)
+    return next((kind for kind in kinds if rule.startswith(kind)), rule.split("_")[0])
 
 
 @pytest.mark.parametrize("paper", [None, *demo_workflow().config.papers])

@@ -243,7 +243,7 @@ class Workflow:
     def figure_files(self, paper: str) -> list[str]:
         """The files of all figures of a paper, or across papers."""
         figures = [name for owner, name in self.figures(comparison=True) if owner == paper]
-        return [self.paths.figure(paper, figure, ext) for figure in figures for ext in _EXTENSIONS["figure"]]
+        return [path for figure in figures for path in self.shown_files(paper, figure)]
 
     def figure_by_name(self, figure: str, ext: str) -> str:
         """The file of a figure that is named without its paper."""
@@ -256,7 +256,13 @@ class Workflow:
     def table_files(self, paper: str) -> list[str]:
         """The files of all tables of a paper, or across papers."""
         tables = [name for owner, name in self.tables(comparison=True) if owner == paper]
-        return [self.paths.table(paper, table, ext) for table in tables for ext in _EXTENSIONS["table"]]
+        return [path for table in tables for path in self.shown_files(paper, table)]
+
+    def shown_files(self, paper: str, name: str) -> list[str]:
+        """The files of a figure or table."""
+        kind = "table" if is_table(name) else "figure"
+        place = getattr(self.paths, kind)
+        return [place(paper, name, ext) for ext in _EXTENSIONS[kind]]
 
     def table_by_name(self, table: str, ext: str) -> str:
         """The file of a table that is named without its paper."""

@@ -1,4 +1,4 @@
-"""What stands behind a figure or table: the jobs that make it from nothing, and what they declare to need."""
+"""What stands behind figures, tables and ledgers: the jobs that make them from nothing, and what these declare."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toporep.evaluations import set_of, stage_of
 from toporep.workflow import Workflow
 
 # In the order in which data flow; evaluations stand after `train`.
-_FIRST, _LAST = ("prepare", "features", "image_list", "train"), ("analysis", "figure", "table")
+_FIRST, _LAST = ("prepare", "features", "image_list", "train"), ("analysis", "figure", "table", "claims")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,16 @@ class Chains:
             paper: key of the paper, or `toporep.catalog.COMPARISON`.
             name: in the catalog.
         """
-        wanted = _files(self._workflow, paper, name)
+        return self._behind(self._workflow.shown_files(paper, name))
+
+    def behind_all(self) -> list[Step]:
+        """All jobs that the figures, tables and ledgers take together if there is nothing yet."""
+        workflow = self._workflow
+        shown = [*workflow.figures(comparison=True), *workflow.tables(comparison=True)]
+        ledgers = [path for paper in workflow.claimed_papers() for path in workflow.claims_files(paper)]
+        return self._behind([*(path for pair in shown for path in workflow.shown_files(*pair)), *ledgers])
+
+    def _behind(self, wanted: list[str]) -> list[Step]:
         found: dict[str, Step] = {}
         while wanted:
             step = self._made_by.get(wanted.pop())
@@ -102,6 +111,7 @@ def _steps(workflow: Workflow) -> Iterator[Step]:
     yield from _evaluations(workflow)
     yield from _analyses(workflow)
     yield from _shown(workflow)
+    yield from _ledgers(workflow)
 
 
 def _images(workflow: Workflow) -> Iterator[Step]:
@@ -164,26 +174,29 @@ def _analyses(workflow: Workflow) -> Iterator[Step]:
 
 def _shown(workflow: Workflow) -> Iterator[Step]:
     for paper, name in [*workflow.figures(comparison=True), *workflow.tables(comparison=True)]:
-        kind = _kind(name)
+        kind = "table" if is_table(name) else "figure"
         yield _step(
             workflow,
             kind,
             benchmark=f"{kind}s/{paper}/{name}",
             inputs=workflow.figure_inputs(paper, name).values(),
-            outputs=_files(workflow, paper, name),
+            outputs=workflow.shown_files(paper, name),
             stage="figure",
             paper=paper,
         )
 
 
-def _files(workflow: Workflow, paper: str, name: str) -> list[str]:
-    if _kind(name) == "table":
-        return [workflow.paths.table(paper, name, extension) for extension in ("csv", "md", "tex")]
-    return [workflow.paths.figure(paper, name, extension) for extension in ("pdf", "png", "csv")]
-
-
-def _kind(name: str) -> str:
-    return "table" if is_table(name) else "figure"
+def _ledgers(workflow: Workflow) -> Iterator[Step]:
+    for paper in workflow.claimed_papers():
+        yield _step(
+            workflow,
+            "claims",
+            benchmark=f"claims/{paper}",
+            inputs=workflow.claims_inputs(paper).values(),
+            outputs=workflow.claims_files(paper),
+            stage="analysis",
+            paper=paper,
+        )
 
 
 def _step(

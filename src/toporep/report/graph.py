@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from toporep.evaluations import evaluation_of, evaluation_of_set, stage_of
-from toporep.runs import Run
+from toporep.evaluations import evaluation_of, evaluation_of_set
+from toporep.report.chains import Chains
 from toporep.workflow import Workflow
 
 # In pixels: text, boxes, distances. Widths of letters are an average, so boxes have room at their ends.
 _LETTER, _SMALL, _PADDING = 7.4, 5.9, 11
 _HEIGHT, _GAP, _ACROSS, _PASSING = 38, 12, 64, 8
 _SWEEPS = 8
+
+# Rules of the left and of the right; evaluations stand between.
+_EVALUATIONS = 2
+_SHOWN = ("figure", "table", "claims")
+_COLUMNS = {"prepare": 0, "features": 0, "image_list": 0, "train": 1, "analysis": 3, "report": 5}
+_COLUMNS |= dict.fromkeys(_SHOWN, 4)
 
 
 @dataclass(frozen=True)
@@ -49,25 +54,20 @@ def rule_graph(workflow: Workflow) -> Graph:
 
     Rules that Snakemake names by job (`train_<paper>_…`) or by figure are one box.
     """
-    graph = Graph()
-    sources = _sources(workflow)
-    jobs, needed = _results(workflow, graph, sources)
-    runs = _evaluations(workflow, graph, jobs, needed)
-    for job in workflow.training_jobs():
-        if runs.intersection(job.runs):
-            jobs["train"] += 1
-            paper, dataset = job.runs[0].paper, job.runs[0].dataset
-            needed |= _connect(
-                graph, "train", (workflow.images_of(paper, dataset), *workflow.beside_images(paper, dataset)), sources
-            )
-    jobs.update(Counter(rule for path, rule in sources.items() if path in needed and path.endswith(".nc")))
-    columns = {"prepare": 0, "features": 0, "image_list": 0, "train": 1, "analysis": 3}
-    columns |= dict.fromkeys(("figures", "tables", "claims"), 4) | {"report": 5}
-    labels = {"figures": "figure_…", "tables": "table_…", "claims": "claims_…", "train": _train_label(workflow)}
-    for name, count in jobs.items():
-        column = columns.get(name, 2)
-        label = labels.get(name, f"{name}_…" if column == 2 else name)
-        graph.nodes[name] = Node(label, f"{count} job{'s' * (count != 1)}", column)
+    graph, steps = Graph(), Chains(workflow).behind_all()
+    made_by = {path: step.rule for step in steps for path in step.outputs}
+    jobs = Counter(step.rule for step in steps) + Counter(report=1)
+    # Those whose rules Snakemake names by job or by figure.
+    several = jobs.keys() - _COLUMNS.keys() | {*_SHOWN, *(() if workflow.one_run_a_job else ("train",))}
+    for rule, count in jobs.items():
+        note = f"{count} job{'s' * (count != 1)}"
+        label = f"{rule}_…" if rule in several else rule
+        graph.nodes[rule] = Node(label, note, _COLUMNS.get(rule, _EVALUATIONS))
+    for step in steps:
+        for start in {made_by[path] for path in step.inputs if path in made_by}:
+            graph.connect(start, step.rule)
+        if step.rule in _SHOWN:
+            graph.connect(step.rule, "report")
     return graph.pruned()
 
 
@@ -111,81 +111,6 @@ def svg(graph: Graph, *, title: str, name: str) -> str:
         f'width="{width:.0f}" height="{height:.0f}"><title id="{escape(name)}">{escape(title)}</title>'
         f"<g>{''.join(lines)}</g>{''.join(boxes)}</svg>"
     )
-
-
-# What the workflow has
-
-
-def _sources(workflow: Workflow) -> dict[str, str]:
-    """File of images → the kind of rule that makes it."""
-    found = {}
-    kinds = {kind: workflow.feature_sources(kind) for kind in ("cached", "live")}
-    for kind, rule in (("cached", "features"), ("live", "image_list")):
-        for source in kinds[kind]:
-            found |= {workflow.paths.features(source, ext): rule for ext in ("nc", "npy")}
-    used = {(run.paper, run.dataset) for run in workflow.runs}
-    return {workflow.images_of(*pair): "prepare" for pair in sorted(used)} | found
-
-
-def _results(workflow: Workflow, graph: Graph, sources: Mapping[str, str]) -> tuple[Counter[str], set[str]]:
-    """Connect what figures, tables and ledgers read; number of jobs, and the files that all these read."""
-    shown = [("figures", *pair) for pair in workflow.figures(comparison=True)] + [
-        ("tables", *pair) for pair in workflow.tables(comparison=True)
-    ]
-    reads = [(kind, workflow.figure_inputs(paper, name).values()) for kind, paper, name in shown]
-    reads += [("claims", workflow.claims_inputs(paper).values()) for paper in workflow.claimed_papers()]
-    jobs: Counter[str] = Counter(kind for kind, _ in reads)
-    needed: set[str] = set()
-    for kind, inputs in reads:
-        graph.connect(kind, "report")
-        needed |= _connect(graph, kind, inputs, _made(workflow, inputs) | sources)
-    metrics = {
-        path.removesuffix(".nc").removesuffix("_summary") for path in needed if _stage(workflow, path) == "metrics"
-    }
-    for paper, dataset, analysis in sorted(path.split("/")[-3:] for path in metrics):
-        dumps = workflow.dumps_of(paper, dataset, analysis)
-        needed |= _connect(graph, "analysis", dumps, _made(workflow, dumps))
-    jobs |= Counter({"analysis": len(metrics), "report": 1})
-    return jobs, needed
-
-
-def _evaluations(workflow: Workflow, graph: Graph, jobs: Counter[str], needed: set[str]) -> set[Run]:
-    """Connect the evaluations of which something is needed, and add what they read; the runs that they evaluate."""
-    runs: set[Run] = set()
-    sources = _sources(workflow)
-    for job in workflow.evaluation_jobs():
-        for evaluation in workflow.evaluations_of(job):
-            if needed.isdisjoint(workflow.paths.evaluation(evaluation, run) for run in job.runs):
-                continue
-            stage, inputs = stage_of(evaluation), workflow.evaluation_inputs(job, evaluation)
-            jobs[stage] += 1
-            graph.connect("train", stage)
-            needed |= _connect(graph, stage, (inputs["images"], *inputs["beside"]), sources)
-            runs |= set(job.runs)
-    return runs
-
-
-def _connect(graph: Graph, kind: str, inputs: Iterable[str], made: Mapping[str, str]) -> set[str]:
-    """Connect a kind of rule with those that make its inputs; the inputs that rules make."""
-    found = {path for path in inputs if path in made}
-    for path in found:
-        graph.connect(made[path], kind)
-    return found
-
-
-def _made(workflow: Workflow, paths: Iterable[str]) -> dict[str, str]:
-    """Metric file or evaluation → the kind of rule that makes it."""
-    stages = {path: _stage(workflow, path) for path in paths if path.startswith(f"{workflow.config.root}/")}
-    return {path: "analysis" if stage == "metrics" else stage_of(stage) for path, stage in stages.items()}
-
-
-def _stage(workflow: Workflow, path: str) -> str:
-    """The folder of a file below the root of results."""
-    return os.path.relpath(path, workflow.config.root).split("/")[0]
-
-
-def _train_label(workflow: Workflow) -> str:
-    return "train" if workflow.one_run_a_job else "train_…"
 
 
 def _shown(workflow: Workflow, paper: str, graph: Graph) -> None:
