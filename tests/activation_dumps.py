@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import xarray as xr
 
+from toporep.analyses import dumps
+from toporep.analyses.dumps import read_dump
 from toporep.io import write_dataset
 
 TRAINING = {"epochs": 3, "train_images": 640, "batch_size": 64}
@@ -81,3 +85,18 @@ def write_dumps(folder, runs, **options) -> list[str]:
         write_dataset(make_dump(condition, strength, seed, **options), path, "activations")
         paths.append(str(path))
     return paths
+
+
+def dumps_held(monkeypatch) -> list[int]:
+    """To which each dump that an analysis reads from now on adds how many are in memory then."""
+    read, held = [], []
+
+    def counted(*args):
+        gc.collect()
+        held.append(1 + sum(one() is not None for one in read))
+        dump = read_dump(*args)
+        read.append(weakref.ref(dump))
+        return dump
+
+    monkeypatch.setattr(dumps, "read_dump", counted)
+    return held

@@ -65,7 +65,7 @@ def attributes(settings: dict) -> dict[str, str]:
         "paper": "sander2026",
         "dataset": "cifar10",
         "source": "cifar10",
-        "source_title": "colour photographs (CIFAR-10)",
+        "source_title": "color photographs (CIFAR-10)",
         "scale": "reduced",
         "settings": json.dumps(settings),
         "training": json.dumps({"train_images": 20000, "epochs": 12, "patience": 6, "batch_size": 64}),

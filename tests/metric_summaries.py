@@ -73,7 +73,7 @@ def attributes(dataset: str, settings: dict) -> dict[str, str]:
         "paper": "truong2025",
         "dataset": dataset,
         "source": dataset,
-        "source_title": {"mnist": "handwritten digits (MNIST)", "cifar10": "colour photographs (CIFAR-10)"}[dataset],
+        "source_title": {"mnist": "handwritten digits (MNIST)", "cifar10": "color photographs (CIFAR-10)"}[dataset],
         "scale": "reduced",
         "settings": json.dumps(settings),
         "training": json.dumps(training),

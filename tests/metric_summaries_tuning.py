@@ -158,9 +158,9 @@ def harmonics_runs(
         field = field / field.std()
         dominant[index] = np.digitize(field, [-2.2, -1.4, 0.4, 0.5, 1.8]).reshape(len(VARIANTS), 121)
     count = (len(runs), len(VARIANTS))
-    summarised = harmonics_summary(dataset)
+    summarized = harmonics_summary(dataset)
     variables = {
-        name: (dims, random.uniform(0, 1, (*count, *(summarised.sizes[dim] for dim in dims[2:]))))
+        name: (dims, random.uniform(0, 1, (*count, *(summarized.sizes[dim] for dim in dims[2:]))))
         for name, (dims, _) in SCHEMAS["harmonics"].variables.items()
         if name != "dominant"
     }
@@ -168,7 +168,7 @@ def harmonics_runs(
     return xr.Dataset(
         {**variables, "dominant": (("run", "variant", "unit"), dominant)},
         coords={
-            **{name: summarised[name] for name in ("variant", "cycle", "cycle2_phase", "cycle4_phase")},
+            **{name: summarized[name] for name in ("variant", "cycle", "cycle2_phase", "cycle4_phase")},
             **sheet(),
             "condition": ("run", np.array(names, dtype=object)),
             "strength": ("run", np.array(strengths)),
@@ -181,7 +181,7 @@ def harmonics_runs(
 def eccentricity_summary(
     dataset: str, *, points: Sequence[Point] | None = None, n: int = 3, variants: Sequence[str] = VARIANTS
 ) -> xr.Dataset:
-    """Mostly increasing or decreasing; with area-normalised rings more bandpass; WS centers further out."""
+    """Mostly increasing or decreasing; with area-normalized rings more bandpass; WS centers further out."""
     points = points or points_of()
     random = generator("eccentricity", dataset)
     shape = (len(points), len(variants))

@@ -52,7 +52,7 @@ def readout(net: nn.Module, x: Tensor, keep: Tensor | None, dropout: float) -> t
 
 
 def copy_weights(net: nn.Module, tensors: dict[str, Tensor]) -> nn.Module:
-    """Load named tensors; the batch counter of batch normalisation, which `toporep` does not keep, stays."""
+    """Load named tensors; the batch counter of batch normalization, which `toporep` does not keep, stays."""
     missing = net.load_state_dict(tensors, strict=False)
     assert not missing.unexpected_keys
     assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys)

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import gc
 import json
 import tracemalloc
-import weakref
 
 import numpy as np
 import pytest
-from activation_dumps import TRAINING, make_dump, random_activations, write_dumps
+from activation_dumps import TRAINING, dumps_held, make_dump, random_activations, write_dumps
 
-from toporep.analyses import dumps as dumps_module
 from toporep.analyses import weight_norms
 from toporep.analyses.dumps import DumpReader, RunKey, complete_settings, group_points, point_coords, read_dump
 from toporep.errors import TopoRepError
@@ -128,18 +125,9 @@ def test_settings_are_completed_and_misspelt_ones_refused():
 
 
 def test_an_analysis_keeps_one_dump_in_memory_only(tmp_path, monkeypatch):
-    read, most = [], []
-
-    def counted(*args):
-        gc.collect()
-        most.append(1 + sum(one() is not None for one in read))
-        dump = read_dump(*args)
-        read.append(weakref.ref(dump))
-        return dump
-
-    monkeypatch.setattr(dumps_module, "read_dump", counted)
+    held = dumps_held(monkeypatch)
     metric, _ = weight_norms.run(write_dumps(tmp_path, [("ws", 0.1, seed) for seed in range(4)]), {}, {})
-    assert metric.sizes["run"] == 4 and most == [1, 1, 1, 1]
+    assert metric.sizes["run"] == 4 and held == [1, 1, 1, 1]
 
 
 def test_memory_does_not_grow_with_the_number_of_dumps(tmp_path):

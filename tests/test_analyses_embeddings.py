@@ -166,8 +166,8 @@ def test_summary_is_mean_and_standard_error_over_trials(few, name):
 
 @pytest.mark.parametrize("name", ANALYSES)
 def test_an_unknown_setting_is_refused(few, noisy, name):
-    with pytest.raises(TopoRepError, match="settings: unknown 'colour'"):
-        ANALYSES[name].run(noisy if name == "ensembles" else few, {"colour": 1}, {})
+    with pytest.raises(TopoRepError, match="settings: unknown 'color'"):
+        ANALYSES[name].run(noisy if name == "ensembles" else few, {"color": 1}, {})
 
 
 @pytest.mark.parametrize("name", ["rdm_consistency", "ensembles"])

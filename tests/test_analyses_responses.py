@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import gc
 import json
-import weakref
 
 import numpy as np
 import pytest
+from activation_dumps import dumps_held
 from category_responses import CONDITIONS, GRID, make_responses, smooth_map, write_responses, write_runs
 
-from toporep.analyses import dumps as dumps_module
 from toporep.analyses.dumps import RunKey
 from toporep.analyses.responses import (
     ResponseDumps,
@@ -110,21 +108,11 @@ def test_attributes_say_what_a_figure_needs(tmp_path):
 
 
 def test_measuring_keeps_one_run_in_memory_only(tmp_path, monkeypatch):
-    read, most = [], []
-    read_dump = dumps_module.read_dump
-
-    def counted(*args):
-        gc.collect()
-        most.append(1 + sum(one() is not None for one in read))
-        dump = read_dump(*args)
-        read.append(weakref.ref(dump))
-        return dump
-
-    monkeypatch.setattr(dumps_module, "read_dump", counted)
+    held = dumps_held(monkeypatch)
     dumps = ResponseDumps(write_runs(tmp_path, RUNS, ["faces", "objects"]), {})
     assert dumps.measure(lambda answers: {"images": answers["faces"].attrs["n_images"]}) == {"images": [40] * 4}
     # Of the two sets of a run, and never of two runs.
-    assert len(most) == 8 and max(most) == 2
+    assert len(held) == 8 and max(held) == 2
 
 
 def test_a_run_that_lacks_a_set_is_refused(tmp_path):

@@ -134,8 +134,8 @@ def test_both_files_have_their_schema_and_the_summary_is_mean_and_sem_over_seeds
 
 @pytest.mark.parametrize("name", ANALYSES)
 def test_an_unknown_setting_is_refused(tmp_path, name):
-    with pytest.raises(TopoRepError, match="settings: unknown 'colour'"):
-        ANALYSES[name].run(inputs_of(name, tmp_path, RUNS[:1]), {"colour": 1}, {})
+    with pytest.raises(TopoRepError, match="settings: unknown 'color'"):
+        ANALYSES[name].run(inputs_of(name, tmp_path, RUNS[:1]), {"color": 1}, {})
 
 
 def test_a_value_that_a_run_does_not_have_is_left_out_and_counted(tmp_path):

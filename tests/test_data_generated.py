@@ -66,7 +66,7 @@ def test_object_image_depends_on_seed_and_index_only(generated):
 
 
 def test_object_classes_can_be_told_apart_but_not_by_color_alone(generated):
-    """A ridge classifier on pixels beats chance (10 %) and one on the mean colour stays far below it."""
+    """A ridge classifier on pixels beats chance (10 %) and one on the mean color stays far below it."""
     data = generated["objects"]
     train = data.images_train.reshape(len(data.label_train), -1) / 255.0
     test = data.images_test.reshape(len(data.label_test), -1) / 255.0

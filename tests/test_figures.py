@@ -338,7 +338,7 @@ def test_the_figure_says_where_its_numbers_come_from(tmp_path, figure):
         assert part in text
 
 
-def test_a_condition_that_a_user_adds_is_drawn_in_a_colour_of_its_own(tmp_path):
+def test_a_condition_that_a_user_adds_is_drawn_in_a_color_of_its_own(tmp_path):
     points = [*POINTS, ("global", 0.5)]
     summary = morans_i_summary("mnist")
     added = morans_i_summary("mnist", points=[("ws", 0.5)])
@@ -356,7 +356,7 @@ def test_text_is_never_smaller_than_six_points_and_stays_on_the_page(tmp_path, f
 
 
 @pytest.mark.parametrize("kind", COLOR_BLINDNESS)
-def test_conditions_keep_apart_under_colour_blindness(kind):
+def test_conditions_keep_apart_under_color_blindness(kind):
     looks = style.condition_styles(["control", *FAMILIES])
     seen = {name: cielab(look.color, seen_with=kind) for name, look in looks.items()}
     for first in seen:

@@ -111,7 +111,7 @@ def selected(table: pd.DataFrame, chosen: dict) -> pd.DataFrame:
 
 
 def solid_lines(axes) -> dict[str, np.ndarray]:
-    """colour → ordinates of the lines across the strengths, without the control's."""
+    """color → ordinates of the lines across the strengths, without the control's."""
     return {line.get_color(): line.get_ydata() for line in axes.lines if len(line.get_ydata()) > 2}
 
 
@@ -208,7 +208,7 @@ def test_weight_noise_has_a_line_a_strength_in_the_panel_of_its_family(drawn):
             np.testing.assert_array_equal(drawn_values, selected(rows, {"condition": family})["readout_norm_mean"])
 
 
-def test_weight_noise_says_that_absolute_noise_favours_large_weights(drawn):
+def test_weight_noise_says_that_absolute_noise_favors_large_weights(drawn):
     text = texts(drawn["fig3_weight_noise"][0])
     for part in (
         "larger norm",
@@ -222,7 +222,7 @@ def test_weight_noise_says_that_absolute_noise_favours_large_weights(drawn):
         assert part in text
 
 
-def test_image_noise_tells_both_normalisations_and_the_accuracy_without_noise(drawn):
+def test_image_noise_tells_both_normalizations_and_the_accuracy_without_noise(drawn):
     figure, table = drawn["fig4_image_noise"]
     headings = [text.get_text() for text in figure.texts if "clean control" in text.get_text()]
     assert [heading.split(":")[0] for heading in headings] == ["MNIST", "CIFAR-10", "CIFAR-10, other constants"]
@@ -362,8 +362,8 @@ def test_concepts_agree_with_definitions_written_out(drawn):
     for unit in units:
         vectors[unit] = [sum(value["input", o, i, 0] * value["weight", 0, i, unit] for i in inputs) for o in objects]
         np.testing.assert_allclose(vectors[unit], [value["activation", o, 0, unit] for o in objects])
-    centred = [np.array(vectors[unit]) - np.mean(vectors[unit]) for unit in units]
-    r = centred[0] @ centred[1] / np.sqrt((centred[0] @ centred[0]) * (centred[1] @ centred[1]))
+    centered = [np.array(vectors[unit]) - np.mean(vectors[unit]) for unit in units]
+    r = centered[0] @ centered[1] / np.sqrt((centered[0] @ centered[0]) * (centered[1] @ centered[1]))
     assert value["activation_similarity", 0, 0, 0] == pytest.approx(r)
     squares = [(value["weight", 0, i, 1] - value["weight", 0, i, 2]) ** 2 for i in inputs]
     assert value["weight_distance", 0, 0, 0] == pytest.approx(sum(squares) ** 0.5)

@@ -586,7 +586,7 @@ def test_figure_x1_says_which_networks_were_not_trained(tmp_path):
 def test_the_figure_says_where_its_numbers_come_from(drawn, figure):
     text = texts(drawn[figure][0])
     for part in (
-        "CIFAR-10: colour photographs (CIFAR-10), reduced scale, 20 000 of the paper's 45 000 training images.",
+        "CIFAR-10: color photographs (CIFAR-10), reduced scale, 20 000 of the paper's 45 000 training images.",
         "Training: at most 12 epochs, stopped after 6 epochs (25 in the paper) without improvement, "
         "batches of 64 images (512 in the paper).",
         "claims nothing about the paper",

@@ -175,13 +175,13 @@ def test_bars_and_dots_are_the_shares_of_the_file(drawn, figure, share, classes)
     for axes, dataset in zip(result.figure.axes, ONE_ANALYSIS[figure][1], strict=True):
         data = file_of(result, dataset)[f"{share}_mean"]
         shown = [value for value in data[classes].values.tolist() if value != 0]
-        hard, normalised = (
+        hard, normalized = (
             data.sel(variant=variant).sel({classes: shown}).values for variant in ("hard", "area_normalized")
         )
         bars = np.array([patch.get_height() for patch in axes.patches])
         np.testing.assert_array_equal(bars, hard.T.ravel())
         dots = np.array([line.get_ydata()[0] for line in axes.lines if line.get_marker() == "o"])
-        expected = normalised.T.ravel()
+        expected = normalized.T.ravel()
         np.testing.assert_array_equal(dots, expected[np.isfinite(expected)])
         rows = result.table[result.table["dataset"] == dataset]
         table = rows.set_index(["condition", "strength", "variant", classes])[f"{share}_mean"].sort_index()
@@ -192,7 +192,7 @@ def test_bars_and_dots_are_the_shares_of_the_file(drawn, figure, share, classes)
                 np.testing.assert_array_equal(found, expected)
 
 
-def test_bars_stand_in_the_order_of_the_paper_coloured_by_family_and_strength(drawn):
+def test_bars_stand_in_the_order_of_the_paper_colored_by_family_and_strength(drawn):
     axes = drawn["fig12_eccentricity"].figure.axes[0]
     looks = style.condition_styles(["control", *FAMILIES])
     colors = [looks["control"].color.lower()]
@@ -287,7 +287,7 @@ def test_agreement_is_drawn_with_its_chance_and_with_equal_light(drawn):
 
 
 @pytest.mark.parametrize("kind", COLOR_BLINDNESS)
-def test_colours_of_cycles_keep_apart_under_colour_blindness(kind):
+def test_colors_of_cycles_keep_apart_under_color_blindness(kind):
     seen = [cielab(color, seen_with=kind) for color in CYCLE_COLORS]
     # A difference of about 2.3 is just noticeable.
     assert min(np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[i + 1 :]) > 12

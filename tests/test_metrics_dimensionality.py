@@ -19,7 +19,7 @@ def formula(name: str, rows: int, cols: int) -> np.ndarray:
     }[name]
 
 
-# Weights; units as samples (centred); units as variables (centred); uncentred.
+# Weights; units as samples (centered); units as variables (centered); uncentered.
 PUBLISHED = {
     ("a", 64): (1.98855890696, 1.98803243875, 1.98897238298),
     ("a", 256): (1.99627759, 1.99653732862, 1.99653359786),
@@ -31,13 +31,13 @@ PUBLISHED = {
 @pytest.mark.parametrize("case", PUBLISHED)
 def test_weights_by_the_papers_definition(case):
     name, inputs = case
-    as_samples, as_variables, uncentred = PUBLISHED[case]
+    as_samples, as_variables, uncentered = PUBLISHED[case]
     weight = formula(name, 121, inputs)
     assert weight_dimensionality(weight) == pytest.approx(as_variables, rel=1e-10)
     assert weight_dimensionality(weight, variables="inputs") == pytest.approx(as_samples, rel=1e-10)
     for variables in ("units", "inputs"):
         found = weight_dimensionality(weight, variables=variables, centered=False)
-        assert found == pytest.approx(uncentred, rel=1e-10)
+        assert found == pytest.approx(uncentered, rel=1e-10)
 
 
 def test_activations_by_the_papers_definition():
@@ -98,7 +98,7 @@ def test_invariances_and_bounds(seed, shape, centered):
         assert effective_dimensionality(changed, centered=centered) == pytest.approx(expected, rel=1e-9)
 
 
-def test_uncentred_matrix_and_its_transpose_have_the_same():
+def test_uncentered_matrix_and_its_transpose_have_the_same():
     samples = np.random.default_rng(4).normal(1.0, 1.0, (9, 31))
     assert effective_dimensionality(samples, centered=False) == pytest.approx(
         effective_dimensionality(samples.T, centered=False), rel=1e-12

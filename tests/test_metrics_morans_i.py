@@ -78,7 +78,7 @@ def test_unchanged_by_affine_changes_and_reflections(image, scale, offset, neigh
 @settings(deadline=None, max_examples=50)
 @given(arrays(np.float64, (11, 11), elements=st.integers(-9, 9).map(float)).filter(lambda x: np.ptp(x) > 0))
 def test_within_the_attainable_range_of_the_papers_sheet(image):
-    # Extreme eigenvalues of the centred Moore adjacency, times 121 / 840.
+    # Extreme eigenvalues of the centered Moore adjacency, times 121 / 840.
     assert -0.5377 <= morans_i(image) <= 1.0099
 
 

@@ -36,7 +36,7 @@ def mask(*shape: int) -> Tensor:
 
 
 def disturb(model: nn.Module) -> None:
-    """Move batch normalisation off its start, where scale, shift and statistics are trivial."""
+    """Move batch normalization off its start, where scale, shift and statistics are trivial."""
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, tensor in model.state_dict(keep_vars=True).items():
@@ -191,7 +191,7 @@ def test_an_impossible_dropout_is_refused(dropout: float) -> None:
         MnistCNN(0, dropout=dropout)
 
 
-def test_normalisation_is_that_of_torchvision() -> None:
+def test_normalization_is_that_of_torchvision() -> None:
     transforms = pytest.importorskip("torchvision.transforms.v2.functional")
     images = torch.from_numpy(rng.bits(1, 2 * 5 * 4 * 3).astype("uint8")).view(2, 5, 4, 3)
     mean, std = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]

@@ -108,7 +108,7 @@ def test_masks_keep_the_share_that_is_not_dropped(drop: float) -> None:
     assert torch.all((kept - (1 - drop)).abs() <= 4 * spread)
 
 
-def test_masks_of_neighbours_epochs_and_seeds_are_independent() -> None:
+def test_masks_of_neighbors_epochs_and_seeds_are_independent() -> None:
     count = 64 * 121 * 10
     keys = [rng.key(0, "dropout", 1), rng.key(0, "dropout", 2), rng.key(1, "dropout", 1)]
     first, other_epoch, other_seed = rng.keep_mask(keys, count, drop=0.5).double() * 2 - 1

@@ -137,7 +137,7 @@ def test_settings_hold_what_the_run_needs():
     assert (found["strength"], found["seed"]) == (0.3, 7)
 
 
-def test_mismatched_normalisation_stretches_the_test_images():
+def test_mismatched_normalization_stretches_the_test_images():
     stretched = config(datasets={"cifar10": {"eval_norm": "mismatched"}})
     training = run_settings(stretched, Run("truong2025", "cifar10", "control", 0, 0))["training"]
     evaluation = evaluation_settings(stretched.papers["truong2025"], "cifar10")
@@ -145,7 +145,7 @@ def test_mismatched_normalisation_stretches_the_test_images():
     assert ratios == pytest.approx([1.221, 1.221, 1.302], rel=1e-3)
 
 
-def test_noisy_images_are_shown_under_each_normalisation_that_a_data_set_has():
+def test_noisy_images_are_shown_under_each_normalization_that_a_data_set_has():
     settings = {
         role: evaluation_settings(config().papers["truong2025"], role, "image_noise") for role in ("mnist", "cifar10")
     }
@@ -166,7 +166,7 @@ def test_the_smaller_cap_counts_for_noisy_images_alone(images, noisy, expected):
     assert evaluation_settings(capped.papers["truong2025"], "mnist")["test_images"] == images
 
 
-def test_tuning_stimuli_are_normalised_as_the_training_images():
+def test_tuning_stimuli_are_normalized_as_the_training_images():
     stretched = config(datasets={"cifar10": {"eval_norm": "mismatched"}})
     settings = evaluation_settings(stretched.papers["truong2025"], "cifar10", "tuning")
     training = run_settings(stretched, Run("truong2025", "cifar10", "control", 0, 0))["training"]

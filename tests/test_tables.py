@@ -57,7 +57,7 @@ def similarities(*, objectives=OBJECTIVES, rhos=RHOS, n: int = 5, add: float = 0
         },
         attrs={
             **{"paper": "sander2026", "dataset": "cifar10", "source": "cifar10", "scale": "paper"},
-            "source_title": "colour photographs (CIFAR-10)",
+            "source_title": "color photographs (CIFAR-10)",
             "settings": json.dumps({"per_class": 100}),
             "training": json.dumps({"patience": 25}),
             **attrs,

@@ -276,7 +276,7 @@ def test_a_stack_agrees_with_its_runs_alone_after_an_epoch(tmp_path: Path, model
 
     Both modes sum the same products in another order, so they differ by float32 rounding (6e-8), which the steps of
     Adam grow: its first updates are the sign of the gradient, and a gradient that is zero but for rounding (a bias
-    before batch normalisation) takes a step of the full learning rate in either direction. Such biases do not change
+    before batch normalization) takes a step of the full learning rate in either direction. Such biases do not change
     the function, so means of the epoch and outputs are compared, not parameters. Observed differences: up to 2e-5
     (relative, losses) and 4e-4 (logits), but 3e-3 in single parameters; a wrong strength, mask or loss changes the
     first digits.

@@ -172,7 +172,7 @@ def test_comments_and_docstrings_make_nothing_anew(made):
         "generator of images",
         "classes of eccentricity",
         "noise",
-        "colours of figures",
+        "colors of figures",
     ],
 )
 def test_changed_code_makes_anew_what_depends_on_it(made, module, affected):
@@ -190,7 +190,7 @@ MNIST = tuple(f"{stage}/truong2025/mnist/" for stage in ("runs", "activations", 
         ("datasets: {mnist: {learning_rate: 0.002}}", lambda all_: below(all_, *MNIST) | figures(all_)),
         (
             "datasets: {cifar10: {eval_norm: mismatched}}",
-            # Noisy images are shown under both normalisations anyhow, and Figure 7 shows mnist alone.
+            # Noisy images are shown under both normalizations anyhow, and Figure 7 shows mnist alone.
             lambda all_: (
                 below(all_, "activations/truong2025/cifar10/")
                 | {name for name in metrics(all_, "colocalization") | metrics(all_, "morans_i") if "cifar10" in name}
@@ -219,7 +219,7 @@ MNIST = tuple(f"{stage}/truong2025/mnist/" for stage in ("runs", "activations", 
     ],
     ids=[
         "learning rate",
-        "normalisation of test images",
+        "normalization of test images",
         "thresholds",
         "clipped noise",
         "neighborhood",

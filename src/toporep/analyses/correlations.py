@@ -27,7 +27,7 @@ _QUANTITIES = ("weights_neighbor", "weights_all", "activations_neighbor", "activ
 def run(
     dump_paths: Iterable[str | os.PathLike], settings: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Correlations of afferent weights and of responses, with neighbours and of all pairs, of every run.
+    """Correlations of afferent weights and of responses, with neighbors and of all pairs, of every run.
 
     Args:
         dump_paths: activation dumps of one paper, data set and scale; read one at a time.

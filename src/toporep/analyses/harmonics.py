@@ -29,7 +29,7 @@ DEFAULTS = {"max_cycle": 5, "tolerance_deg": 10}
 def run(
     dump_paths: Iterable[str | os.PathLike], settings: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> tuple[xr.Dataset, xr.Dataset]:
-    """Dominant cycle of every unit, its phase and its agreement with neighbours, for each variant of the wedges.
+    """Dominant cycle of every unit, its phase and its agreement with neighbors, for each variant of the wedges.
 
     Args:
         dump_paths: files of the evaluation `tuning` of one paper, data set and scale; read one at a time.

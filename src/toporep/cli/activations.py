@@ -35,7 +35,7 @@ def evaluate(
     Args:
         trained: the networks.
         images: prepared images of their data set.
-        settings: `test_images` (a cap, or None), `mean` and `std` of the normalisation.
+        settings: `test_images` (a cap, or None), `mean` and `std` of the normalization.
         device: where the networks are.
 
     Yields:

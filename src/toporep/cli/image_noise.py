@@ -34,7 +34,7 @@ def evaluate(
 ) -> Iterable[xr.Dataset]:
     """Numbers of correct answers to test images with noise of several kinds and levels, the same for all networks.
 
-    The noise of a batch is made once and shown to every network under every normalisation; no noisy copy of the
+    The noise of a batch is made once and shown to every network under every normalization; no noisy copy of the
     whole set is held.
 
     Args:
@@ -81,7 +81,7 @@ def evaluate(
 def _count(
     trained: list[TrainedRun], batch: np.ndarray, truth: Tensor, normalizations: dict[str, Normalization]
 ) -> np.ndarray:
-    """Correct answers to (B, row, col, channel) images in 0..255 by each network, (network, normalisation)."""
+    """Correct answers to (B, row, col, channel) images in 0..255 by each network, (network, normalization)."""
     shown = torch.from_numpy(batch).to(truth.device)
     counts = torch.empty((len(trained), len(normalizations)), dtype=torch.int64, device=truth.device)
     for column, normalize in enumerate(normalizations.values()):

@@ -32,7 +32,7 @@ def evaluate(
     Args:
         trained: the networks.
         images: prepared images of their data set, of which only the shape counts.
-        settings: `mean` and `std` of the normalisation, `wedges` (count), `extent_deg`, `wedge_radius` (pixels),
+        settings: `mean` and `std` of the normalization, `wedges` (count), `extent_deg`, `wedge_radius` (pixels),
             `ring_radii` (pixels), `variants` of the stimuli.
         device: where the networks are.
 

@@ -15,7 +15,7 @@ def generate(*, train: int, test: int, seed: int, size: int = SIZE) -> tuple[tup
     """((images_train, label_train, images_test, label_test), origin); images are (N, size, size, 1) uint8.
 
     The 8 x 8 digits (Alpaydin & Kaynak 1998: sums of ink over 4 x 4 pixels, 0..16) are interpolated with Keys'
-    cubic kernel to the 20 x 20 box that MNIST's digits fill, centred in 28 x 28. A smaller `size`, of which 28 is a
+    cubic kernel to the 20 x 20 box that MNIST's digits fill, centered in 28 x 28. A smaller `size`, of which 28 is a
     multiple, takes means of these pixels. The split is stratified by class and keyed by `seed`; `train` + `test` must
     not exceed the 1797 digits there are.
     """

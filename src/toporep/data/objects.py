@@ -1,7 +1,7 @@
 """Demo objects: ten classes with CIFAR-10's names, order and roles, rendered with NumPy.
 
 Six animals and four vehicles, drawn from anti-aliased ellipses, bars and convex polygons in a random pose, size,
-colour and setting, with clutter, an occluder now and then, and pixel noise. All images of a class are drawn at once.
+color and setting, with clutter, an occluder now and then, and pixel noise. All images of a class are drawn at once.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class _Draws:
         return self.between(0.0, 1.0) < probability
 
     def color(self, low: Color, high: Color) -> np.ndarray:
-        """One colour on the segment from `low` to `high`, with a little spread: (images, 3)."""
+        """One color on the segment from `low` to `high`, with a little spread: (images, 3)."""
         where = self.between(0.0, 1.0)[:, :, 0]
         spread = np.concatenate([self.between(-0.06, 0.06)[:, :, 0] for _ in range(3)], axis=1)
         return np.clip(np.asarray(low) + where * (np.asarray(high) - np.asarray(low)) + spread, 0.02, 0.98)
 
     def choice(self, *pairs: tuple[Color, Color]) -> np.ndarray:
-        """A colour from one of several segments: (images, 3)."""
+        """A color from one of several segments: (images, 3)."""
         which = np.floor(self.between(0.0, len(pairs))[:, :, 0])
         colors = [self.color(low, high) for low, high in pairs]
         return sum(np.where(which == i, color, 0.0) for i, color in enumerate(colors))
@@ -128,7 +128,7 @@ def _render(draw: Callable, backdrop: str, *, seed: int, index: np.ndarray) -> n
     return _develop(canvas.rgb, scene, seed=seed, index=index)
 
 
-# Typical settings: (upper colour from, to), (lower colour from, to).
+# Typical settings: (upper color from, to), (lower color from, to).
 _SETTINGS = {
     "sky": (((0.30, 0.50, 0.85), (0.75, 0.85, 0.95)), ((0.60, 0.75, 0.95), (0.92, 0.92, 0.92))),
     "sea": (((0.55, 0.70, 0.90), (0.90, 0.88, 0.85)), ((0.08, 0.25, 0.45), (0.25, 0.50, 0.60))),
@@ -170,11 +170,11 @@ def _paint_occluder(canvas: _Canvas, scene: _Draws) -> None:
 
 
 def _develop(rgb: np.ndarray, scene: _Draws, *, seed: int, index: np.ndarray) -> np.ndarray:
-    """Exposure, contrast, colour cast and pixel noise; to uint8."""
+    """Exposure, contrast, color cast and pixel noise; to uint8."""
     cast = np.concatenate([scene.between(0.88, 1.12) for _ in range(3)], axis=2)[:, :, np.newaxis, :]
     contrast, light = scene.between(0.55, 1.05)[..., np.newaxis], scene.between(-0.08, 0.08)[..., np.newaxis]
     exposed = 0.5 + contrast * (rgb * cast - 0.5) + light
-    # The sum of four uniform 16-bit numbers is close to normal; centred, unit variance.
+    # The sum of four uniform 16-bit numbers is close to normal; centered, unit variance.
     words = bits(seed + 1, index, SIZE * SIZE * 3).view(np.uint16).reshape(len(index), SIZE, SIZE, 3, 4)
     noise = (words.sum(axis=-1, dtype=np.int64) - 2.0 * 65535) / 65536 * np.sqrt(3.0)
     exposed += scene.between(0.01, 0.05)[..., np.newaxis] * noise

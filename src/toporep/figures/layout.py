@@ -29,7 +29,7 @@ class Block:
         title: room above the first row.
         labels: room below the last row, for the abscissa.
         gap: room between rows.
-        between: room between columns: the same between all, or one number for each two neighbours.
+        between: room between columns: the same between all, or one number for each two neighbors.
     """
 
     rows: int
@@ -46,7 +46,7 @@ class Block:
 
     @property
     def gaps(self) -> np.ndarray:
-        """Room between each two neighbouring columns."""
+        """Room between each two neighboring columns."""
         return np.broadcast_to(np.asarray(self.between, dtype=float), (self.columns - 1,))
 
     @property

@@ -1,4 +1,4 @@
-"""The look that all figures share: one colour a condition, sizes for print, small print on where numbers come from."""
+"""The look that all figures share: one color a condition, sizes for print, small print on where numbers come from."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _CONDITIONS = {
     "as_reshaped": ConditionStyle("AS, reshaped reading", "AS reshaped", "#009E73", "^"),
     "global": ConditionStyle("global similarity", "global", "#CC79A7", "v"),
 }
-# For conditions that a user adds; apart from those above under colour blindness too.
+# For conditions that a user adds; apart from those above under color blindness too.
 _FURTHER = (("#56B4E9", "P"), ("#5C4033", "X"), ("#7F7F7F", "*"))
 
 _CROSS = {"marker": "x", "markersize": 3.4, "markeredgewidth": 1.1, "linestyle": "none"}
@@ -86,16 +86,16 @@ def context() -> Iterator[None]:
 
 
 def condition_styles(conditions: Sequence[str]) -> dict[str, ConditionStyle]:
-    """Give each condition its style; conditions unknown here take further colours in the order given."""
+    """Give each condition its style; conditions unknown here take further colors in the order given."""
     unknown = [name for name in conditions if name not in _CONDITIONS]
     further = {name: ConditionStyle(name, name, *_FURTHER[index % len(_FURTHER)]) for index, name in enumerate(unknown)}
     return {name: _CONDITIONS.get(name) or further[name] for name in conditions}
 
 
 def shades(color: str, n: int) -> list[tuple[float, float, float]]:
-    """Shades of a colour for n ascending values, from light to dark.
+    """Shades of a color for n ascending values, from light to dark.
 
-    The lightness (CIE L*) falls in equal steps and is the same for every colour: values can be told in grey too.
+    The lightness (CIE L*) falls in equal steps and is the same for every color: values can be told in grey too.
     """
     rgb = np.array(to_rgb(color))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)

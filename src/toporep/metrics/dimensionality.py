@@ -40,7 +40,7 @@ def weight_dimensionality(weight: np.ndarray, *, variables: str = "units", cente
     Args:
         weight: (..., units, inputs), one row a unit, as a linear layer stores it; any leading batch of models.
         variables: "units" takes the inputs as samples, so that weights and activations both have the units as
-            variables; "inputs" takes the units as samples. Uncentred, both are the same.
+            variables; "inputs" takes the units as samples. Uncentered, both are the same.
         centered: subtract the mean of each variable.
 
     Returns:

@@ -74,7 +74,7 @@ class SheetCNN(nn.Module):
         """Return (logits, pre): class scores and the sheet's activations before its ReLU.
 
         Args:
-            images: normalised float32 images, (batch, channel, row, col); for a stack of K models
+            images: normalized float32 images, (batch, channel, row, col); for a stack of K models
                 (K, batch, channel, row, col).
             keep: dropout decisions (batch, unit), or (K, batch, unit), True where a unit is kept;
                 None drops nothing. The caller draws them: the model holds no random state.
@@ -137,7 +137,7 @@ class MnistCNN(SheetCNN):
     """1×28×28 → conv 32 → conv 64 → average → fc1 (121) → fc2 (10); 27,901 parameters.
 
     Each convolution is 3×3 with padding 1, followed by ReLU and 2×2 max-pooling; no batch
-    normalisation (Truong & Hasson 2025, section 2.1, and the published code).
+    normalization (Truong & Hasson 2025, section 2.1, and the published code).
     """
 
     input_channels = 1
@@ -149,7 +149,7 @@ class MnistCNN(SheetCNN):
 class CifarCNN(SheetCNN):
     """3×32×32 → conv 32, 64, 128, 256 → average → fc1 (121) → fc2 (10); 421,693 parameters.
 
-    Each 3×3 convolution is followed by batch normalisation and ReLU, the first three also by
+    Each 3×3 convolution is followed by batch normalization and ReLU, the first three also by
     2×2 max-pooling (Truong & Hasson 2025, section 2.1, and the published code).
     """
 

@@ -56,7 +56,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Batch normalisation over batch, rows and columns, per channel and per model; statistics are float32.
+    """Batch normalization over batch, rows and columns, per channel and per model; statistics are float32.
 
     In training mode the running statistics, (channel,) or (K, channel), are updated in place
     with torch's convention (unbiased variance).

@@ -196,7 +196,7 @@ class _Trainer(StackTrainer):
         return *(getattr(terms, field.name).detach() for field in dataclasses.fields(Terms)), correct
 
     def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images, (K, batch, channel, row, col) or (batch, channel, row, col), and labels (K, batch)."""
+        """Normalized images, (K, batch, channel, row, col) or (batch, channel, row, col), and labels (K, batch)."""
         chosen = self.images[indices if self.stacked else indices[0]]
         return self.normalize(chosen), self.labels[indices]
 

@@ -335,7 +335,7 @@ def _page_of_examples(of: Traversals) -> Figure:
     sheet = Sheet(_HEAD + rows * height, [_words(of), *small_print([of])])
     sheet.heading(0.14, f"{title_of(of.attrs)}: {label_of(of.condition)}", further=of.window())
     for example, name in enumerate(of.examples_text()):
-        # Down the left column first, so that neighbours are of one factor.
+        # Down the left column first, so that neighbors are of one factor.
         column, row = divmod(example, rows)
         left, top = _LEFT + column * (width + _BETWEEN), _HEAD + row * height
         sheet.text(left, top + _NAME / 2 - 0.015, name, fontsize=6.5)

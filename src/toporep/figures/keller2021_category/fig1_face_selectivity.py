@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toporep.figures import style
-from toporep.figures.keller2021_category import provenance_lines, read_runs
+from toporep.figures.keller2021_category import read_runs
 from toporep.figures.keller2021_category.maps import (
     SELECTIVITY_LABELS,
     Row,
-    absent_from,
     draw_page,
-    seeds_text,
+    origin_lines,
     selectivity_lines,
     selectivity_panel,
     table,
@@ -45,7 +44,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     rows = [Row(panels, ("faces − objects",), SELECTIVITY_LABELS)]
     lines = [
         *selectivity_lines([metric]),
-        *provenance_lines(metric.attrs, seeds=seeds_text(rows), absent=absent_from(rows)),
+        *origin_lines(rows, metric.attrs),
     ]
     with style.context():
         sheet, _ = draw_page("Selectivity for faces", rows, metric.attrs, lines, keys=["selectivity"])

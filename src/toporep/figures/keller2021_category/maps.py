@@ -376,10 +376,10 @@ def sets_of(contrasts: Mapping[str, tuple[str, str]]) -> list[str]:
 
 def origin_lines(rows: Sequence[Row], *attrs: Mapping[str, object], sets: Sequence[str] = ()) -> list[str]:
     """Small print of `provenance_lines`, with the networks that rows of panels show and those that they lack."""
-    return provenance_lines(*attrs, sets=sets, seeds=seeds_text(rows), absent=absent_from(rows))
+    return provenance_lines(*attrs, sets=sets, seeds=_seeds_text(rows), absent=_absent_from(rows))
 
 
-def seeds_text(rows: Sequence[Row]) -> str:
+def _seeds_text(rows: Sequence[Row]) -> str:
     """Words for the networks drawn: "networks of seed 0"."""
     panels = [panel for row in rows for panel in row.panels if panel.values is not None and panel.condition]
     seeds = sorted({panel.seed for panel in panels})
@@ -387,7 +387,7 @@ def seeds_text(rows: Sequence[Row]) -> str:
     return f"one network a map, of seed{several} {', '.join(map(str, seeds))}" if seeds else ""
 
 
-def absent_from(rows: Sequence[Row]) -> list[str]:
+def _absent_from(rows: Sequence[Row]) -> list[str]:
     """Conditions whose networks were not trained."""
     return list(
         dict.fromkeys(

@@ -199,7 +199,7 @@ def _frame(axes: Axes, strengths: Sequence[float], *, labels: bool, narrow: bool
     axes.set_xlim(-1.02, 1.02)
     ticks = [-1, 0, 1] if narrow else [-1, -0.5, 0, 0.5, 1]
     labels_of_ticks = axes.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
-    # Towards the middle, away from the neighbouring panel.
+    # Towards the middle, away from the neighboring panel.
     for tick, side in zip((labels_of_ticks[0], labels_of_ticks[-1]), ("left", "right"), strict=True):
         tick.label1.set_horizontalalignment(side)
     names = [f"λ = {style.strength_label(strength)}" for strength in strengths]

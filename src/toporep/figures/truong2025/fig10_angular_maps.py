@@ -1,4 +1,4 @@
-"""Figure 10: maps of the dominant cycle on the sheet, and how often neighbours share it."""
+"""Figure 10: maps of the dominant cycle on the sheet, and how often neighbors share it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ANALYSIS, CONDITION = "harmonics", "ws"
-# Cycle 0 (none) in grey, then cycles 1, 2, …: apart under colour blindness, and none a condition's colour.
+# Cycle 0 (none) in grey, then cycles 1, 2, …: apart under color blindness, and none a condition's color.
 CYCLE_COLORS = ("#D9D9D9", "#332288", "#88CCEE", "#DDCC77", "#AA4499", "#117733")
 _FURTHER_CYCLES = "#FFFFFF"
 _VARIABLES = ["agreement_mean", "agreement_sem", "agreement_chance_mean"]
@@ -52,7 +52,7 @@ _LEFT, _RIGHT, _GAP, _COLUMN_GAP, _LARGEST_MAP = 0.66, 0.05, 0.06, 0.14, 0.8
 
 
 def draw(inputs: Mapping[str, Path], *, models: int = 2) -> tuple[Figure, pd.DataFrame]:
-    """Draw maps of weight-similarity networks by strength for each dataset, then agreement of neighbours.
+    """Draw maps of weight-similarity networks by strength for each dataset, then agreement of neighbors.
 
     Args:
         inputs: `<dataset>.harmonics` → file of schema `harmonics_summary`, and `<dataset>.harmonics.runs` → file of
@@ -237,7 +237,7 @@ def _draw_agreement(
         _draw_panel(axes, table[table["dataset"] == name], styles)
         title = f"{next(letters)}  {style.dataset_title(name, panels[name].attrs['source'])}"
         axes.set_title(title, loc="left", fontweight="bold", fontsize=8, pad=4)
-    first.set_ylabel("share of neighbours with\nthe same dominant cycle")
+    first.set_ylabel("share of neighbors with\nthe same dominant cycle")
 
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, styles: Mapping[str, style.ConditionStyle]) -> None:
@@ -268,7 +268,7 @@ _CONTROL_LINE = {"linestyle": "-", "linewidth": 0.5, "zorder": 2.2}
 def _agreement_legend(figure: Figure, styles: Mapping[str, style.ConditionStyle], *, top: float) -> None:
     handles = [style.condition_handle(look, marker=name != style.CONTROL) for name, look in styles.items()]
     handles.append(Line2D([], [], color="0.25", label="chance: same labels in random places", **_CHANCE))
-    handles.append(Line2D([], [], color="0.25", label="area-normalised stimuli", **_CONTROL_LINE))
+    handles.append(Line2D([], [], color="0.25", label="area-normalized stimuli", **_CONTROL_LINE))
     style.legend(figure, handles, left=_LEFT / style.PAGE_WIDTH, top=(top - 0.12) / figure.get_figheight())
 
 
@@ -282,9 +282,9 @@ def _small_print(panels: Mapping[str, xr.Dataset], models: int) -> list[str]:
     return [
         f"Dominant cycle: the one of cycles 1 to {largest} with the largest power in the responses (before the ReLU) "
         f"to hard-edged wedges. {upper}: the sheet of single WS networks, {seeds} at each λ; row 0 and column 0 at the "
-        f"top left. {lower}: share of a unit's 3, 5 or 8 neighbours with its label, mean over units, then over seeds; "
+        f"top left. {lower}: share of a unit's 3, 5 or 8 neighbors with its label, mean over units, then over seeds; "
         "shaded: ± SEM over seeds (ddof 1). Dotted: the same labels in random places, mean over seeds. Thin: the "
-        f"agreement with area-normalised wedges. {style.EVEN_STEPS}",
+        f"agreement with area-normalized wedges. {style.EVEN_STEPS}",
         changed_text(panels, what="dominant cycle"),
         WEDGE_ARTEFACT,
         *provenance_lines(panels),

@@ -194,6 +194,6 @@ def _small_print() -> list[str]:
         "A worked example with numbers of our own: two linear units without bias, three inputs, four objects. The "
         "activation of a unit is the sum of inputs times weights (broken line: negative weight). Units with equal "
         "weights always have equal activation vectors; units with correlated activation vectors may have different "
-        "weights. Activation similarity (AS) raises the correlation of neighbours on the sheet, weight similarity (WS) "
+        "weights. Activation similarity (AS) raises the correlation of neighbors on the sheet, weight similarity (WS) "
         "lowers the distance of their weights. No data, no network that was trained.",
     ]

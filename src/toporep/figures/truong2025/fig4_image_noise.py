@@ -27,13 +27,13 @@ _VARIABLES = [f"{name}_{part}" for name in (_VARIABLE, "accuracy", "clean_accura
 
 
 def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
-    """Draw one block a dataset and normalisation: one row a kind of noise, one column a level.
+    """Draw one block a dataset and normalization: one row a kind of noise, one column a level.
 
     Args:
         inputs: dataset → file of schema `image_noise_robustness_summary`, in panel order.
 
     Returns:
-        The figure, and a table with one row a point, normalisation, kind and level. Columns: dataset, source, scale,
+        The figure, and a table with one row a point, normalization, kind and level. Columns: dataset, source, scale,
         condition, strength, normalization, kind, level, mean and SEM of accuracy_change (percentage points), accuracy
         and clean_accuracy (0 to 1), n_seeds, note.
 
@@ -103,11 +103,11 @@ def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
         "points, mean over networks (seeds); ordinates differ. Shaded: ± SEM over seeds (ddof 1) of these "
         "differences; the paper draws the SEM of the noisy accuracies, which the CSV file has too. Level: SD of white "
         "and pink noise in units of the pixel range; for salt and pepper, the share of pixels drawn. Noise is added "
-        "to images in 0 to 1, before they are normalised, and is the same for all networks. Clean: without noise. "
+        "to images in 0 to 1, before they are normalized, and is the same for all networks. Clean: without noise. "
         f"{style.EVEN_STEPS}" + _noise_options(settings_of(panels)),
     ]
     if any("mismatched" in panel["normalization"].values for panel in panels.values()):
         lines.append(
-            "Other constants: test images normalised as in the published code, with another SD than in training."
+            "Other constants: test images normalized as in the published code, with another SD than in training."
         )
     return [*lines, *provenance_lines(panels)]

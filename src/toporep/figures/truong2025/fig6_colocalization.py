@@ -41,7 +41,7 @@ _LAYOUT = Layout(head=0.6, distance=2.1, pairs=0.66, labels=0.42, between=0.06)
 _LABEL_STEP = 0.095  # inches between the α at the ends of the lines
 _CROSS_STEP = 0.05  # between rows of crosses, as a fraction of the panel
 
-# Places on the abscissa, where neighbouring strengths are 1 apart.
+# Places on the abscissa, where neighboring strengths are 1 apart.
 _CONTROL_STEP, _CONTROL_GAP, _SPREAD, _PUBLISHED_ROOM, _LABEL_ROOM = 0.68, 1.0, 0.5, 0.9, 1.5
 
 
@@ -85,7 +85,7 @@ def draw_overlay(inputs: Mapping[str, Path], *, conditions: Sequence[str] = FAMI
 
 
 def alpha_colors(color: str, n: int) -> list[tuple[float, float, float]]:
-    """Shades of a colour for n thresholds α in ascending order, from light to dark, in the same steps for all."""
+    """Shades of a color for n thresholds α in ascending order, from light to dark, in the same steps for all."""
     return style.shades(color, n)
 
 

@@ -1,4 +1,4 @@
-"""Figure 8: correlation of each unit's afferent weights with those of its neighbours on the sheet."""
+"""Figure 8: correlation of each unit's afferent weights with those of its neighbors on the sheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_QUANTITIES = [Quantity("weights_neighbor", "mean correlation of a unit's afferent weights with its neighbours', r")]
+_QUANTITIES = [Quantity("weights_neighbor", "mean correlation of a unit's afferent weights with its neighbors', r")]
 
 
 def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
@@ -31,7 +31,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     Source: Truong & Hasson 2025, equations 1 and 2, section 3.4.3 and Figure 8.
     """
     panels, table = read_panels(inputs, _QUANTITIES)
-    what = "R_u: mean Pearson r between the afferent weights of a unit and of its 3, 5 or 8 Moore neighbours."
+    what = "R_u: mean Pearson r between the afferent weights of a unit and of its 3, 5 or 8 Moore neighbors."
     with style.context():
         lines = [estimator_text(panels, what=what, count="the R_u of all units")]
         figure = draw_distributions(panels, table, _QUANTITIES, lines=lines)

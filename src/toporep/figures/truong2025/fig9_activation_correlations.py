@@ -1,4 +1,4 @@
-"""Figure 9: correlations of activations, of units with their neighbours and of all pairs of units."""
+"""Figure 9: correlations of activations, of units with their neighbors and of all pairs of units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PAIRS = "activations_all"
 _QUANTITIES = [
-    Quantity("activations_neighbor", "mean correlation of a unit's activation with its neighbours', r"),
+    Quantity("activations_neighbor", "mean correlation of a unit's activation with its neighbors', r"),
     Quantity(_PAIRS, "correlation of the activations of each pair of units, r", above=0.9),
 ]
 # Section 3.4.3: percentage of correlations "around r = 1.0" at λ = 3, of all pairs.
@@ -26,7 +26,7 @@ _THRESHOLDS = (0.9, 0.95, 0.99)
 
 
 def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
-    """Draw one row of panels a dataset: at the left neighbours, at the right all pairs, one panel a family in each.
+    """Draw one row of panels a dataset: at the left neighbors, at the right all pairs, one panel a family in each.
 
     Args:
         inputs: dataset → file of schema `correlations_summary`, in panel order.
@@ -42,7 +42,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
     panels, table = read_panels(inputs, _QUANTITIES)
     what = (
         "Pearson r of {relu} activations over the test images. Left: mean of a unit's r with its 3, 5 or 8 Moore "
-        "neighbours; right: each distinct pair, with the percentage of pairs above 0.9."
+        "neighbors; right: each distinct pair, with the percentage of pairs above 0.9."
     )
     with style.context():
         lines = [estimator_text(panels, what=what, count="these values"), *_shares(table)]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-_TITLES = {PUBLISHED_STIMULI: "hard-edged rings, as published", CONTROL_STIMULI: "area-normalised rings"}
+_TITLES = {PUBLISHED_STIMULI: "hard-edged rings, as published", CONTROL_STIMULI: "area-normalized rings"}
 
 # Lay-out in inches: names of the families; for each kind of rings a title and a row a strength, labels of the abscissa.
 _HEAD, _TITLE, _ROW, _LABELS = 0.1, 0.38, 0.2, 0.4

@@ -61,7 +61,7 @@ def draw(inputs: Mapping[str, Path]) -> tuple[Figure, pd.DataFrame]:
 
 
 def _small_print(panels: Mapping[str, object]) -> list[str]:
-    eigenvalues = "covariance (variables centred)" if settings_of(panels)["centered"] else "uncentred second moments"
+    eigenvalues = "covariance (variables centered)" if settings_of(panels)["centered"] else "uncentered second moments"
     return [
         "Effective dimensionality: (Σ e)² / Σ e² over the eigenvalues e of the "
         f"{eigenvalues}, from 1 to the rank; mean over networks (seeds). {sweep.BAND} Weights: the matrix from the "

@@ -94,7 +94,7 @@ def _pictures(
 
 
 def _screen(image: np.ndarray) -> np.ndarray:
-    """(rows, cols, channels) in 0 to 1 as the 8-bit colours drawn; without clipping the noise may leave that range."""
+    """(rows, cols, channels) in 0 to 1 as the 8-bit colors drawn; without clipping the noise may leave that range."""
     pixels = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
 
@@ -171,7 +171,7 @@ def _small_print(prepared: Mapping[str, xr.Dataset], options: Mapping[str, objec
         "of white and pink noise in units of the pixel range; for salt and pepper, the share of pixels drawn, "
         f"{'with' if options['replace'] else 'without'} replacement, in all channels together. Pink: power falls as "
         f"{power}. {'Noisy images are limited to 0 to 1' if options['clip'] else 'Noise may leave 0 to 1'} before they "
-        "are normalised for the networks. The realisation is the one that the networks see (noise seed "
+        "are normalized for the networks. The realisation is the one that the networks see (noise seed "
         f"{options['seed']}). No network, so nothing is averaged.",
         f"{sources}.",
     ]

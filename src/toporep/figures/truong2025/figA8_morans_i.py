@@ -114,7 +114,7 @@ def _small_print(panels: Mapping[str, xr.Dataset]) -> list[str]:
     relu = "post-ReLU" if settings.get("activation") == "post" else "pre-ReLU"
     neighborhood = "rook" if settings.get("neighborhood") == "rook" else "Moore"
     return [
-        f"Moran's I of the {relu} map of each test image (neighbours: {neighborhood}, binary weights, no wrap-around), "
+        f"Moran's I of the {relu} map of each test image (neighbors: {neighborhood}, binary weights, no wrap-around), "
         f"mean over images, then over seeds. Shaded: ± SEM over seeds (ddof 1). {style.EVEN_STEPS}",
         *provenance_lines(panels),
     ]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-# The colours of the published maps.
+# The colors of the published maps.
 COLORMAP = "viridis"
 
 # Lay-out in inches.

@@ -33,8 +33,8 @@ _PANELS = (
     _Panel("accuracy (%)", ("train_accuracy", "validation_accuracy"), percent=True),
     _Panel("cross-entropy (nats)", ("train_cross_entropy", "validation_cross_entropy")),
     _Panel("spatial term as trained, before λ", ("spatial_loss",), control=False),
-    _Panel("weight distance of neighbours (WS term)", ("weight_similarity",)),
-    _Panel("1 − r of neighbours (AS term, as defined)", ("activation_similarity",)),
+    _Panel("weight distance of neighbors (WS term)", ("weight_similarity",)),
+    _Panel("1 − r of neighbors (AS term, as defined)", ("activation_similarity",)),
     _Panel("norm of afferent weights", ("afferent_norm",)),
 )
 _COLUMNS = 3

@@ -1,4 +1,4 @@
-"""What the figures of tuning share: shares of units in classes, with hard-edged and with area-normalised stimuli."""
+"""What the figures of tuning share: shares of units in classes, with hard-edged and with area-normalized stimuli."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def changed_text(panels: Mapping[str, xr.Dataset], *, what: str) -> str:
     what names the classes, such as "dominant cycle".
     """
     return (
-        f"Units whose {what} is another one with area-normalised stimuli, which all have the same light: "
+        f"Units whose {what} is another one with area-normalized stimuli, which all have the same light: "
         f"{range_text(panels, 'changed_share', CONTROL_STIMULI)}."
     )
 
@@ -167,7 +167,7 @@ def bars_text(what: str) -> str:
     """Say what the bars and marks are."""
     return (
         f"{what} Bars: hard-edged stimuli, as published, mean over seeds; vertical lines: ± SEM over seeds (ddof 1). "
-        "Dots: the same for area-normalised stimuli. Responses before the ReLU."
+        "Dots: the same for area-normalized stimuli. Responses before the ReLU."
     )
 
 
@@ -244,7 +244,7 @@ def _legend(figure: Figure, table: pd.DataFrame, *, chance: str, missing: bool) 
                 f"{look.short}, λ = {strengths[0]:g} to {strengths[-1]:g}" if len(strengths) > 1 else look.short
             )
             handles.append(ramp)
-    handles.append(Line2D([], [], **_CONTROL_MARK, label="area-normalised stimuli"))
+    handles.append(Line2D([], [], **_CONTROL_MARK, label="area-normalized stimuli"))
     if chance:
         handles.append(Line2D([], [], color="0.35", linewidth=0.8, linestyle=":", label=chance))
     if missing:
