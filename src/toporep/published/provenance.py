@@ -25,6 +25,12 @@ _COPIED = ("device", "mode", "stack_size", "deterministic", "train_images", "cod
 _FULL_PRECISION = "float32"
 
 
+def precision_of(provenance: Mapping[str, Any]) -> str:
+    """The precision that a network was trained in."""
+    training = provenance.get("settings", {}).get("training", {})
+    return provenance.get("precision", training.get("precision", _FULL_PRECISION))
+
+
 def read_provenance(paths: Paths, run: Run) -> dict[str, Any]:
     """What a trained run says of itself.
 
@@ -58,14 +64,13 @@ def row(paths: Paths, run: Run, provenance: Mapping[str, Any], job: Job | None) 
         provenance: what it says of itself.
         job: that trains it under this configuration, for its time; None if there is no such job.
     """
-    training = provenance["settings"].get("training", {})
     values: dict[str, Any] = {
         "run": run.id,
         "dataset": run.dataset,
         "condition": run.condition,
         "strength": f"{run.strength:g}",
         "seed": run.seed,
-        "precision": provenance.get("precision", training.get("precision", _FULL_PRECISION)),
+        "precision": precision_of(provenance),
         "epochs": _epochs(paths, run),
         "software": canonical_json(provenance["software"]),
         **{name: provenance[name] for name in _COPIED},

@@ -12,6 +12,7 @@ from typing import Any
 
 from toporep.errors import TopoRepError
 from toporep.provenance import software_versions
+from toporep.published.provenance import precision_of
 from toporep.workflow import Workflow
 
 NOT_GIT = "not a git checkout"
@@ -75,7 +76,7 @@ def trained(workflow: Workflow, provenance: Mapping[tuple[str, str], Sequence[Ma
                 epochs=_distinct(each.get("epochs") for each in training),
                 images=_distinct(run.get("train_images") for run in runs),
                 devices=_distinct(run.get("device") for run in runs),
-                precisions=_distinct(each.get("precision") for each in training),
+                precisions=_distinct(precision_of(run) for run in runs),
                 codes=_distinct(run.get("code_hash") for run in runs),
                 data=_distinct(run.get("data_sha256") for run in runs),
             )
