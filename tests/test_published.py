@@ -24,7 +24,7 @@ from toporep.published import checks
 from toporep.published.collect import Choice, publish, rooted
 from toporep.published.manifest import check, manifest_path, published_papers, read_manifest
 from toporep.published.provenance import read_rows
-from toporep.published.quotes import check_quotes, quotes
+from toporep.published.quotes import check_quotes, quotes, requoted
 from toporep.published.redraw import published_workflow, redraw, remake_ledger
 from toporep.runs import Run, run_settings
 from toporep.workflow import Workflow
@@ -503,6 +503,12 @@ def quoted(address: str, text: str) -> str:
     return f"Moran's I is <!-- published: {address} -->{text}<!-- / --> there."
 
 
+def write_two(value: float, folder: Path) -> None:
+    """A file with x of two conditions, WS first."""
+    file = xr.Dataset({"x": ("point", [value, 9.0])}, coords={"condition": ("point", ["ws", "as"])})
+    file.to_netcdf(folder / "x.nc")
+
+
 @pytest.mark.parametrize(
     ("value", "right", "wrong"),
     [
@@ -513,8 +519,7 @@ def quoted(address: str, text: str) -> str:
     ],
 )
 def test_a_quoted_number_is_the_published_one_rounded_as_it_is_written(value, right, wrong, tmp_path):
-    file = xr.Dataset({"x": ("point", [value, 9.0])}, coords={"condition": ("point", ["ws", "as"])})
-    file.to_netcdf(tmp_path / "x.nc")
+    write_two(value, tmp_path)
     for text in right:
         assert check_quotes(quoted("x.nc x condition=ws", text), tmp_path) == []
     for text in wrong:
@@ -548,6 +553,38 @@ def test_quotes_of_published_files(once):
 def test_a_quote_of_no_single_value_is_refused(address, message, once):
     with pytest.raises(TopoRepError, match=message):
         check_quotes(quoted(address, "1"), once)
+
+
+@pytest.mark.parametrize(
+    "value, written, renewed",
+    [
+        (0.6978, ".44", ".70"),
+        (-0.354, "−.25", "−.35"),
+        (-0.354, ".25", "−.35"),
+        (1.204, ".97", "1.20"),
+        (0.0, "−.02", ".00"),
+        (0.2318, "21 %", "23 %"),
+        (0.2318, "21.0%", "23.2%"),
+        (48000, "1,150", "48,000"),
+        (12345, "999", "12,345"),
+        (0.6978, ".698", ".698"),
+    ],
+)
+def test_a_renewed_number_is_written_as_the_old_one(value, written, renewed, tmp_path):
+    write_two(value, tmp_path)
+    document = f"# A\n`{quoted('x.nc x', '1')}` is {quoted('x.nc x condition=ws', written)}, as said.\n"
+    assert requoted(document, tmp_path) == document.replace(f">{written}<", f">{renewed}<")
+    assert check_quotes(requoted(document, tmp_path), tmp_path) == []
+
+
+def test_the_command_renews_the_quotes_of_documents(once, tmp_path, capsys):
+    address = f"{PAPER}/runs.csv count dataset=mnist condition=ws"
+    path = tmp_path / "README.md"
+    path.write_text(f"{quoted(address, '7')} and {quoted(address, '12')}\n", encoding="utf-8")
+    from_published.main(["--root", str(once), "--quotes", str(path)])
+    assert path.read_text(encoding="utf-8") == f"{quoted(address, '12')} and {quoted(address, '12')}\n"
+    out = capsys.readouterr().out
+    assert "1 of 2 quotes renewed" in out and "quoted 7, published 12" in out
 
 
 def test_an_example_in_code_quotes_nothing():

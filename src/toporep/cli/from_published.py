@@ -1,6 +1,7 @@
 """Draw what published metric files allow: `python -m toporep.cli.from_published [--paper truong2025]`.
 
 Figures, tables and ledgers are made by the commands that the rules run, without training; what lacks inputs is named.
+With `--quotes README.md …` nothing is drawn: the numbers that these documents quote are brought up to date.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from toporep.config import did_you_mean
 from toporep.errors import TopoRepError, run_command
 from toporep.published.manifest import ROOT, published_papers
+from toporep.published.quotes import check_quotes, quotes, requoted
 from toporep.published.redraw import Redrawn, published_workflow, redraw, remake_ledger, sections, sources_of
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
@@ -20,6 +22,9 @@ _REPOSITORY = Path(__file__).resolve().parents[3]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Check the published files, draw, say what was drawn and what lacks inputs."""
     options = _parser().parse_args(arguments)
+    if options.quotes:
+        _renew(options.quotes, options.root)
+        return
     papers = published_papers(options.root)
     for paper in options.paper or ():
         if paper not in papers:
@@ -44,8 +49,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--root", default=ROOT, help="folder of published results")
     parser.add_argument("--paper", nargs="+", help="papers; by default all that are published")
+    parser.add_argument("--quotes", nargs="+", metavar="FILE", help="documents whose quoted numbers are renewed")
     parser.add_argument("--folder", default=str(_REPOSITORY), help="of config/; by default, where this code is")
     return parser
+
+
+def _renew(paths: Sequence[str], root: str) -> None:
+    """Write the published numbers into documents that quote others."""
+    for path in map(Path, paths):
+        if not path.is_file():
+            raise TopoRepError(f"--quotes {path}: no such file")
+        text = path.read_text(encoding="utf-8")
+        outdated = check_quotes(text, root)
+        if outdated:
+            path.write_text(requoted(text, root), encoding="utf-8")
+        print("\n".join([f"{path}: {len(outdated)} of {len(quotes(text))} quotes renewed", *outdated]))
 
 
 def _tell(root: str, paper: str, redrawn: Sequence[Redrawn], ledger: Sequence[str]) -> None:

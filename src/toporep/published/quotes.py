@@ -26,6 +26,7 @@ _QUOTE = re.compile(r"<!-- published: ([^>]*?) -->(.*?)<!-- / -->", re.DOTALL)
 _OPENING = "<!-- published:"
 # Examples, which quote nothing.
 _CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+_PERCENT = re.compile(r"(\s*%)?$")
 # Of rows of a CSV file: how many there are.
 COUNT = "count"
 
@@ -79,6 +80,33 @@ def check_quotes(document: str, root: str | os.PathLike) -> list[str]:
             shown = value if isinstance(value, str) else f"{value:.10g}"
             lines.append(f"{quote}: quoted {quote.text}, published {shown}")
     return lines
+
+
+def requoted(document: str, root: str | os.PathLike) -> str:
+    """A document with what it quotes as it is published now.
+
+    A quote that agrees stays as it is; another one gets the new value with as many decimals, and written alike.
+
+    Args:
+        document: its text.
+        root: the published folder.
+
+    Raises:
+        TopoRepError: a quote of what is not there, or of no single value.
+    """
+
+    def renewed(match: re.Match[str]) -> str:
+        (quote,) = quotes(match[0])
+        value = published_value(quote, root)
+        if _agrees(quote.text, value):
+            return match[0]
+        return f"{match[0].partition('-->')[0]}-->{_alike(quote.text, value)}<!-- / -->"
+
+    end, parts = 0, []
+    for code in _CODE.finditer(document):
+        parts += [_QUOTE.sub(renewed, document[end : code.start()]), code[0]]
+        end = code.end()
+    return "".join([*parts, _QUOTE.sub(renewed, document[end:])])
 
 
 def published_value(quote: Quote, root: str | os.PathLike) -> float | str:
@@ -137,10 +165,33 @@ def _agrees(text: str, value: float | str) -> bool:
         return text == value
     if not math.isfinite(value):
         return False
-    # What is written of a number has ten digits at most; those beyond are rounding errors of its last operation.
-    exact = Decimal(f"{value:.12g}") * (100 if text.endswith("%") else 1)
-    step = Decimal(1).scaleb(quoted.as_tuple().exponent)
+    exact, step = _exact(text, value), _step(quoted)
     return abs(exact.quantize(step, ROUND_HALF_EVEN) - quoted) == 0 or abs(exact - quoted) * 2 == step
+
+
+def _alike(text: str, value: float | str) -> str:
+    """A value, written as the quoted text is."""
+    quoted = _decimal(text)
+    if isinstance(value, str):
+        return value
+    if quoted is None or not math.isfinite(value):
+        return f"{value:g}"
+    number = _exact(text, value).quantize(_step(quoted), ROUND_HALF_EVEN)
+    digits = f"{abs(number):,}" if "," in text or abs(quoted) < 1000 else f"{abs(number)}"
+    sign = "\N{MINUS SIGN}" if number < 0 else ""
+    without_zero = text.lstrip("-\N{MINUS SIGN}").startswith(".")
+    return sign + (digits.removeprefix("0") if without_zero else digits) + _PERCENT.search(text)[0]
+
+
+def _exact(text: str, value: float) -> Decimal:
+    """A value in the unit of the quoted text."""
+    # What is written of a number has ten digits at most; those beyond are rounding errors of its last operation.
+    return Decimal(f"{value:.12g}") * (100 if text.endswith("%") else 1)
+
+
+def _step(quoted: Decimal) -> Decimal:
+    """The unit of a number's last digit."""
+    return Decimal(1).scaleb(quoted.as_tuple().exponent)
 
 
 def _decimal(text: str) -> Decimal | None:
