@@ -496,6 +496,7 @@ def test_a_papers_graph_has_every_figure_that_shows_networks(complete):
         ("a **b** c\nd", "<p>a <strong>b</strong> c d</p>"),
         ("2 * 3 * 4, a_b_c", "<p>2 * 3 * 4, a_b_c</p>"),
         (r"\*no\* <i>", "<p>*no* &lt;i&gt;</p>"),
+        ("a <!-- b *c* -->**d**<!-- / --> `<!-- e -->`", "<p>a <strong>d</strong> <code>&lt;!-- e --&gt;</code></p>"),
         ("``a ` b``", "<p><code>a ` b</code></p>"),
         ("[a [b]](c(d)e)", '<p><a href="c(d)e">a [b]</a></p>'),
         ("![alt](image.png)", "<p>alt</p>"),
@@ -521,7 +522,7 @@ def test_no_mark_of_the_documents_is_left_in_their_text(document):
     code = {each.text for each in html.elements if each.tag in ("code", "pre")}
     for element in html.elements:
         if element.tag in ("p", "li", "td", "th") and not any(text and text in element.text for text in code):
-            assert not re.search(r"\*\*|`|\]\(|^\||^#+ ", element.text), element.text
+            assert not re.search(r"\*\*|`|\]\(|^\||^#+ |<!--", element.text), element.text
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Markdown → HTML, for the documents and tables of this repository.
 
-Headings, paragraphs, lists, tables, code, emphasis and links; of links to images, the text. HTML in the text is
-shown, not obeyed.
+Headings, paragraphs, lists, tables, code, emphasis and links; of links to images, the text. Comments are left out,
+other HTML in the text is shown, not obeyed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _ITEM = re.compile(r"(\s*)([-*+]|\d+[.)])\s+(.*)")
 _FENCE = re.compile(r"\s*(```+|~~~+)")
 _INLINE = re.compile(
     r"(?P<escaped>\\[\\`*_{}\[\]()#+.!|~-])"
+    r"|(?P<comment><!--.*?-->)"
     r"|(?P<ticks>`+)(?P<code>.+?)(?<!`)(?P=ticks)(?!`)"
     r"|!?\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+(?:\([^()\s]*\)[^()\s]*)*)\)"
     r"|\*\*(?P<strong>\S(?:.*?\S)?)\*\*"
@@ -168,6 +169,8 @@ class _Renderer:
 def _span(match: re.Match, resolve: Resolver) -> str:
     if match["escaped"]:
         return escape(match["escaped"][1:])
+    if match["comment"]:
+        return ""
     if match["code"]:
         return f"<code>{escape(match['code'].strip() if match['code'].strip() else match['code'])}</code>"
     if match["target"]:
