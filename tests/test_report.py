@@ -35,7 +35,7 @@ from toporep.errors import TopoRepError
 from toporep.report import deviations, graph, ledger, markdown, page, software, usage
 from toporep.report.images import embed
 
-_VOID = {"meta", "link", "img", "input", "br", "hr"}
+_VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
 
 
 @dataclass

@@ -270,9 +270,9 @@ def _training_parts(training: Mapping[str, object], paper: Mapping[str, int], *,
 
 
 def _of(value: int, paper: int | None) -> str:
-    return _count(value) if paper in (None, value) else f"{_count(value)} of the paper's {_count(paper)}"
+    return count(value) if paper in (None, value) else f"{count(value)} of the paper's {count(paper)}"
 
 
-def _count(value: int) -> str:
-    # Thin spaces between thousands, as the journals print them.
+def count(value: int) -> str:
+    """A number of things, with thin spaces between thousands, as the journals print them."""
     return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -265,7 +265,7 @@ def provenance_lines(found: Sequence[Sheets]) -> list[str]:
         seeds = style.seeds_text(sheets.summary["n"].values.tolist())
         training = json.loads(str(sheets.attrs["training"]))
         parts = [f"{sheets.title}: {sheets.attrs['source_title']}"]
-        parts += [f"{training['train_images']} training images"] if training.get("train_images") else []
+        parts += [f"{style.count(training['train_images'])} training images"] if training.get("train_images") else []
         parts += [f"{training['epochs']} epochs"] if training.get("epochs") else []
         lines.append(", ".join([*parts, f"{sheets.sheet}, {seeds}"]) + ".")
     return [" ".join(lines), style.disclaimer([str(sheets.attrs["scale"]) for sheets in found])]

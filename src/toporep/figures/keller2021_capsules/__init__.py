@@ -240,10 +240,6 @@ def _evaluated(attrs: Mapping[str, object], own: str) -> list[str]:
     if found is None:
         return []
     paper = _PAPER_SEQUENCES.get(own) if attrs["source"] == own else None
-    of_paper = "" if paper in (None, found) else f" of the paper's {_count(paper)}"
+    of_paper = "" if paper in (None, found) else f" of the paper's {style.count(paper)}"
     frames = json.loads(str(attrs["training"])).get("frames")
-    return [f"{_count(found)}{of_paper} {'images' if frames == 1 else 'sequences'} evaluated"]
-
-
-def _count(value: int) -> str:
-    return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return [f"{style.count(found)}{of_paper} {'images' if frames == 1 else 'sequences'} evaluated"]

@@ -197,7 +197,7 @@ def provenance_lines(
     found = [", ".join(parts + ([seeds] if seeds else [])) + "."]
     named = [name for name in sets or titles if name in titles]
     if named:
-        shown = "; ".join(f"{name} ({titles[name]}, {_count(images[name])} images)" for name in named)
+        shown = "; ".join(f"{name} ({titles[name]}, {style.count(images[name])} images)" for name in named)
         found[0] += f" Shown: {shown}."
     missing = "; ".join(label_of(name, attrs[0]) for name in absent)
     return [*found, f"Not trained at this scale: {missing}." if missing else ""]
@@ -219,7 +219,3 @@ def _read(inputs: Mapping[str, Path], name: str, schema: str) -> xr.Dataset:
     metric = read_dataset(inputs[name], schema)
     check_identity(inputs[name], metric.attrs, paper=PAPER, dataset=DATASET)
     return metric
-
-
-def _count(value: int) -> str:
-    return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
