@@ -26,7 +26,7 @@ _FULL_PRECISION = "float32"
 
 
 def precision_of(provenance: Mapping[str, Any]) -> str:
-    """The precision that a network was trained in, one of `toporep.device.PRECISIONS`, from what its run says of itself."""
+    """The precision that a network was trained in, one of `toporep.device.PRECISIONS`, by its run's own record."""
     training = provenance.get("settings", {}).get("training", {})
     return provenance.get("precision", training.get("precision", _FULL_PRECISION))
 
